@@ -1,0 +1,107 @@
+"""The client port: every way this project talks to one Kubernetes cluster.
+
+Two implementations pass one conformance suite: `http.HTTPClient` (a real API server) and `memory.MemoryCluster`
+(in process, for tests and planning). There is deliberately no `update`: our Structs model a part of an object, and a
+whole-object write would erase the rest. Write with `create`, `apply` (server-side), `patch` and `delete`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from dpf.api.meta import Object
+
+T = TypeVar("T", bound=Object)
+
+
+class EventType(StrEnum):
+    """Kinds of watch events that reach a consumer; ERROR events are raised as errors instead."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[T]):
+    """One watch event. On a BOOKMARK only `resource_version` means anything and `object` is None."""
+
+    type: EventType
+    object: T | None
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A complete list: all pages, and the resourceVersion from which a watch continues it."""
+
+    items: tuple[T, ...]
+    resource_version: str
+
+
+class PatchType(StrEnum):
+    """Content types of PATCH."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+class Client(Protocol):
+    """One cluster. Every method raises `kube.errors.Error` subclasses and nothing else."""
+
+    @property
+    def name(self) -> str:
+        """For messages: `host`, or `<namespace>/<name>` of a DPUCluster."""
+
+    async def get(self, kind: type[T], name: str, namespace: str | None = None) -> T:
+        """One object, read from the server. Raises NotFound."""
+
+    async def list(
+        self, kind: type[T], namespace: str | None = None, *, labels: str | None = None, fields: str | None = None,
+        page_size: int = 500,
+    ) -> Listing[T]:
+        """All objects, page by page. `labels` and `fields` are selectors in API syntax."""
+
+    def watch(
+        self, kind: type[T], namespace: str | None = None, *, resource_version: str, labels: str | None = None,
+        fields: str | None = None, timeout_s: float = 300.0,
+    ) -> AsyncIterator[Sequence[Event[T]]]:
+        """Batches of events after `resource_version`, as they arrive; ends when the server ends the stream.
+
+        Raises Expired on 410, as HTTP status or inside the stream.
+
+        Silence longer than `timeout_s` plus a margin raises Timeout (read watchdog).
+        """
+
+    async def create(self, obj: T, *, dry_run: bool = False) -> T:
+        """Create `obj` (with `metadata.generateName` or a name). Raises AlreadyExists."""
+
+    async def apply(
+        self, obj: T, *, field_owner: str, force: bool = True, dry_run: bool = False, subresource: str | None = None,
+    ) -> T:
+        """Server-side apply of exactly the fields set in `obj`."""
+
+    async def patch(
+        self, kind: type[T], name: str, namespace: str | None = None, *,
+        patch: Mapping[str, Any] | Sequence[Mapping[str, Any]], type: PatchType = PatchType.MERGE,
+        subresource: str | None = None, field_owner: str | None = None, dry_run: bool = False,
+    ) -> T:
+        """Patch one object. Put `metadata.resourceVersion` into a merge patch to make it conditional (Conflict)."""
+
+    async def delete(
+        self, kind: type[T], name: str, namespace: str | None = None, *, uid: str | None = None,
+        resource_version: str | None = None, propagation: str = "Background", dry_run: bool = False,
+    ) -> None:
+        """Delete one object. Raises NotFound; a precondition that fails raises Conflict."""
+
+    async def server_version(self) -> str:
+        """`gitVersion` of the API server (GET /version)."""
+
+    async def aclose(self) -> None:
+        """Close connections. Idempotent."""

@@ -1,0 +1,1 @@
+"""What every controller shares: the reconcile loop and its parts. It knows no domain."""

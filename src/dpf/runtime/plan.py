@@ -1,0 +1,141 @@
+"""What a planner returns and an executor carries out: actions with a reason, in steps.
+
+Pure values. A planner (`plan.py` of a kind) builds a `Plan`; `runtime.executor` carries it out against the clusters;
+the kind's `status.py` reads `Applied`. `dpfctl plan` prints the same values without carrying anything out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from dpf.api.meta import Key, Object
+
+ClusterKey = Key
+HOST: Key = Key("", "host")
+"""Names the host cluster where an action needs a cluster; every other key is a DPUCluster's namespace and name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """Server-side apply of exactly the fields set in `object`."""
+
+    cluster: ClusterKey = HOST
+    object: Object
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """JSON merge patch of an object of which we own only some fields."""
+
+    cluster: ClusterKey = HOST
+    kind: type[Object]
+    key: Key
+    patch: Mapping[str, Any]
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Delete; already gone counts as done. `uid` protects a namesake that was created since."""
+
+    cluster: ClusterKey = HOST
+    kind: type[Object]
+    key: Key
+    uid: str | None = None
+    because: str
+
+
+Action = Apply | Patch | Delete
+
+
+class Severity(StrEnum):
+    """How a finding is meant."""
+
+    INVALID = "invalid"
+    """Only a change of the object, or of something it names, can help."""
+    BLOCKED = "blocked"
+    """Something else has to change first; a watch will tell."""
+    WAITING = "waiting"
+    """In progress; a watch or the wake-up will tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something the user should read, in words; it becomes a condition message."""
+
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Actions and findings that one condition reports.
+
+    Steps are carried out in order. A step that failed or has a finding that `blocks` stops the later ones. Inside a
+    step, the failure of one action does not stop the others (one broken cluster never delays another).
+    """
+
+    name: str
+    actions: tuple[Action, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    blocks: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything one pass wants to do.
+
+    `wake_after_s` asks for another look later (only where no watch can tell). `release` lets the finalizer go: the
+    teardown is complete. `paused` stops the pass: nothing is written, the conditions stay as they are.
+    """
+
+    steps: tuple[Step, ...] = ()
+    wake_after_s: float | None = None
+    release: bool = False
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one action; `error` is None when it was carried out."""
+
+    action: Action
+    error: str | None = None
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What became of one step. `ran` is False when an earlier step stopped the pass."""
+
+    name: str
+    ran: bool
+    outcomes: tuple[Outcome, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Messages of what failed, findings first."""
+        failed = tuple(o.error for o in self.outcomes if o.error is not None)
+        return tuple(f.message for f in self.findings) + failed
+
+    @property
+    def succeeded(self) -> bool:
+        """Ran, and nothing went wrong or has to be waited for."""
+        return self.ran and not self.errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What became of a plan, step by step, in the plan's order."""
+
+    results: tuple[StepResult, ...] = ()
+    by_name: Mapping[str, StepResult] = field(default_factory=dict)
+
+    def step(self, name: str) -> StepResult:
+        """The result of the named step; a step that the plan did not contain counts as not run."""
+        return self.by_name.get(name, StepResult(name=name, ran=False))

@@ -1,0 +1,104 @@
+"""The contract of a controller: declarations, then observe, plan, apply, status (style.md 2.2 and 2.7).
+
+A kind's `controller.py` subclasses `Reconciler` and only wires its pure modules; `runtime.manager` runs it. The runtime
+fetches the root from the cache, adds the finalizer, hands the same pipeline a teardown plan when the object is being
+deleted, patches status once per pass also after a failure, writes events and metrics, and turns the result into queue
+operations.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+from dpf.api.meta import Condition, Key, Object
+from dpf.runtime.conditions import State
+from dpf.runtime.plan import Applied, Plan
+
+K = TypeVar("K", bound=Object)
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Another kind whose changes concern roots of this one.
+
+    `maps(old, new)` names the roots to look at; on creation `old` is None, on deletion `new` is None. `everywhere`
+    means the DPU clusters rather than the host cluster. `labels` narrows the watch at the server (selector syntax).
+    `indexes` are declared on the cache for the kind.
+    """
+
+    kind: type[Object]
+    maps: Callable[[Any, Any], Iterable[Key]]
+    everywhere: bool = False
+    labels: str | None = None
+    indexes: dict[str, Callable[[Any], Iterable[str]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """Verbs on one kind; `tools/rbacgen` writes Roles from these. `everywhere` means DPU clusters."""
+
+    kind: type[Object]
+    verbs: tuple[str, ...]
+    everywhere: bool = False
+    subresources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a pass says about the root: states by condition type, and other fields of its status.
+
+    `fields` are merged into `status` beside `conditions` and `observedGeneration`; None removes a field. The runtime
+    adds `Ready` as the summary over `condition_types` unless `states` names it.
+    """
+
+    states: dict[str, State]
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class Reconciler(ABC, Generic[K, S]):
+    """One controller. Everything above the methods is declaration; the methods only delegate."""
+
+    kind: ClassVar[type[Object]]
+    name: ClassVar[str]
+    field_owner: ClassVar[str]
+    finalizer: ClassVar[str | None] = None
+    condition_types: ClassVar[Sequence[str]] = ()
+    permissions: ClassVar[Sequence[Permission]] = ()
+    observes_generation: ClassVar[bool] = True
+    """Whether the kind has status.observedGeneration."""
+    resync_s: ClassVar[float] = 600.0
+
+    @property
+    @abstractmethod
+    def watches(self) -> Sequence[Watch]:
+        """What else triggers a pass."""
+
+    def selects(self, root: K) -> bool:  # noqa: ARG002 - a declaration that few kinds narrow
+        """Whether this controller is responsible for `root` at all (cluster managers: by spec.type)."""
+        return True
+
+    @abstractmethod
+    async def observe(self, root: K) -> S:
+        """Read everything the decision needs. Reads only; unreachable is a value in the snapshot."""
+
+    @abstractmethod
+    def plan(self, snapshot: S, now: datetime) -> Plan:
+        """Decide. Pure and total: bad input is a finding."""
+
+    @abstractmethod
+    def plan_teardown(self, snapshot: S, now: datetime) -> Plan:
+        """Decide what remains to be done before the finalizer may go."""
+
+    @abstractmethod
+    def status(self, snapshot: S, plan: Plan, applied: Applied, now: datetime) -> Verdict:
+        """Compute every condition from what was seen and done. Pure."""
+
+    def conditions_of(self, root: K) -> Sequence[Condition]:
+        """The conditions that `root` carries now."""
+        status = getattr(root, "status", None)
+        return getattr(status, "conditions", None) or ()
