@@ -133,7 +133,6 @@ class DPUCluster(Object, kw_only=True):
                 optional_old_self=True,
             ),
         ),
-        spec_required=True,
     )
     spec: Annotated[
         DPUClusterSpec,

@@ -62,7 +62,7 @@ class UpdateStrategy(Model):
 class ServiceDaemonSet(Model):
     """Values that the chart gets under `serviceDaemonSet`."""
 
-    nodeSelector: Annotated[NodeSelector | None, Schema(map_type="atomic", description="Target DPU nodes.")] = None
+    nodeSelector: Annotated[NodeSelector | None, Schema(description="Target DPU nodes.")] = None
     updateStrategy: Annotated[UpdateStrategy | None, Schema(description="Rollout of the DaemonSet.")] = None
     labels: Annotated[dict[str, str] | None, Schema(description="Labels of the pods.")] = None
     annotations: Annotated[dict[str, str] | None, Schema(description="Annotations of the pods.")] = None
@@ -133,7 +133,7 @@ class DPUServiceSpec(Model):
         ),
     ] = None
     dpuClusterSelector: Annotated[
-        LabelSelector | None, Schema(map_type="atomic", description="DPUClusters to install in; absent means all.")
+        LabelSelector | None, Schema(description="DPUClusters to install in; absent means all.")
     ] = None
     security: Annotated[Security | None, Schema(description="Security settings.")] = None
 

@@ -7,9 +7,11 @@ All types are frozen: a reconciler computes a new value instead of changing one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, Final, dataclass_transform
 
 import msgspec
+
+from dpf.api.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,43 +103,78 @@ class Object(Model):
     metadata: ObjectMeta = ObjectMeta()
 
 
-class Condition(Model):
-    """metav1.Condition."""
+_CONDITION_REASON: Final = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+_CONDITION_TYPE: Final = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+)
 
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-    lastTransitionTime: str | None = None
-    observedGeneration: int | None = None
+
+class Condition(Model):
+    """One aspect of the object's current state."""
+
+    # The API server demands reason and message even when they are empty: `omit_defaults` sends what a factory made.
+    type: Annotated[str, Schema(max_length=316, pattern=_CONDITION_TYPE, description="Which aspect, in CamelCase.")]
+    status: Annotated[str, Schema(enum=("True", "False", "Unknown"), description="Whether it holds.")]
+    reason: Annotated[
+        str,
+        Schema(required=True, min_length=1, max_length=1024, pattern=_CONDITION_REASON,
+               description="Why it is so, one word in CamelCase."),
+    ] = msgspec.field(default_factory=str)
+    message: Annotated[
+        str, Schema(required=True, max_length=32768, description="Details for people.")
+    ] = msgspec.field(default_factory=str)
+    lastTransitionTime: Annotated[
+        str | None, Schema(required=True, format="date-time", description="When `status` changed last.")
+    ] = None
+    observedGeneration: Annotated[
+        int | None, Schema(format="int64", minimum=0, description="Generation of the object that was looked at.")
+    ] = None
 
 
 class LabelSelectorRequirement(Model):
-    """One expression of a label selector; operators In, NotIn, Exists, DoesNotExist."""
+    """One expression of a selector."""
 
-    key: str
-    operator: str
-    values: list[str] | None = None
+    key: Annotated[str, Schema(description="Key of the label.")]
+    operator: Annotated[
+        str, Schema(description="In, NotIn, Exists or DoesNotExist; a node selector also knows Gt and Lt.")
+    ]
+    values: Annotated[
+        list[str] | None, Schema(list_type="atomic", description="Values that the operator compares with.")
+    ] = None
 
 
 class LabelSelector(Model):
-    """metav1.LabelSelector: every pair and every expression must hold; empty selects everything."""
+    """Selects objects by label: every pair and every expression must hold; empty selects everything."""
 
-    matchLabels: dict[str, str] | None = None
-    matchExpressions: list[LabelSelectorRequirement] | None = None
+    schema: ClassVar[Schema] = Schema(map_type="atomic")
+
+    matchLabels: Annotated[dict[str, str] | None, Schema(description="Labels that must have these values.")] = None
+    matchExpressions: Annotated[
+        list[LabelSelectorRequirement] | None, Schema(list_type="atomic", description="Expressions that must hold.")
+    ] = None
 
 
 class NodeSelectorTerm(Model):
-    """Expressions of one core/v1 node selector term (ANDed). Operators also Gt and Lt."""
+    """Expressions that must all hold for a node."""
 
-    matchExpressions: list[LabelSelectorRequirement] | None = None
-    matchFields: list[LabelSelectorRequirement] | None = None
+    schema: ClassVar[Schema] = Schema(map_type="atomic")
+
+    matchExpressions: Annotated[
+        list[LabelSelectorRequirement] | None, Schema(list_type="atomic", description="Conditions on labels.")
+    ] = None
+    matchFields: Annotated[
+        list[LabelSelectorRequirement] | None, Schema(list_type="atomic", description="Conditions on fields.")
+    ] = None
 
 
 class NodeSelector(Model):
-    """core/v1 NodeSelector: the terms are ORed."""
+    """Selects nodes: one of the terms must hold."""
 
-    nodeSelectorTerms: list[NodeSelectorTerm]
+    schema: ClassVar[Schema] = Schema(map_type="atomic")
+
+    nodeSelectorTerms: Annotated[
+        list[NodeSelectorTerm], Schema(list_type="atomic", description="Terms, of which one must hold.")
+    ]
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -30,5 +30,6 @@ DPU_NODE_LABEL: Final = "provisioning.dpu.nvidia.com/dpu-node"
 DPUNODE_NAME_LABEL: Final = "provisioning.dpu.nvidia.com/dpunode-name"
 
 DPUSERVICE_FINALIZER: Final = "dpu.nvidia.com/dpuservice"
+DPFOPERATORCONFIG_FINALIZER: Final = "dpu.nvidia.com/dpfoperatorconfig"
 DPUCLUSTER_FINALIZER: Final = "provisioning.dpu.nvidia.com/cluster-manager-internal-clean-up"
 CLUSTER_MANAGER_FINALIZER: Final = "provisioning.dpu.nvidia.com/cluster-manager-clean-up"

@@ -2,12 +2,15 @@
 
 They are data for the API server. Decoding ignores them on purpose: an object that an older schema let in must still be
 read, shown and explained, not dropped.
+
+A `Schema` stands in `Annotated` beside a field's type, or in the ClassVar `schema` of a Struct, where it holds wherever
+that Struct is used. A `CRD` stands in the ClassVar `crd` of a root object.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 
 class _Unset:
@@ -22,12 +25,17 @@ UNSET: Final = _Unset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One `x-kubernetes-validations` entry (CEL)."""
+    """One `x-kubernetes-validations` entry (CEL).
+
+    `field_path` (relative, e.g. `.spec.deploymentMode`) names the field that the error is about, where the rule has to
+    stand further up: a rule that compares with the old object is skipped while its own field is absent.
+    """
 
     rule: str
     message: str = ""
     message_expression: str = ""
     optional_old_self: bool = False
+    field_path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +81,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CRD:
-    """What a CRD says besides the types: columns, rules at the root, whether `spec` is required, status subresource."""
+    """What a CRD says besides the types: printer columns, rules at the root, status subresource."""
 
     columns: tuple[Column, ...] = ()
     rules: tuple[Rule, ...] = ()
-    spec_required: bool = False
     status_subresource: bool = True
     keep_on_uninstall: bool = True
 
@@ -100,3 +107,6 @@ READY_PHASE_AGE: Final = (
 QUANTITY_PATTERN: Final = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
+
+Quantity = Annotated[int | str, Schema(int_or_string=True, pattern=QUANTITY_PATTERN)]
+"""A Kubernetes quantity. Bare integers are legal, YAML floats are not (api-svc.md section 0)."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from dpf.api.meta import Object
+from dpf.api.meta import Key, Object
 
 T = TypeVar("T", bound=Object)
 
@@ -24,23 +24,42 @@ class EventType(StrEnum):
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
     BOOKMARK = "BOOKMARK"
+    UNREADABLE = "UNREADABLE"
+    """Ours, not the server's: an object was added or changed, but does not fit our type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that exists and does not fit our type: to be reported and passed over, never taken for absent."""
+
+    key: Key
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[T]):
-    """One watch event. On a BOOKMARK only `resource_version` means anything and `object` is None."""
+    """One watch event.
+
+    On a BOOKMARK only `resource_version` means anything and `object` is None. On UNREADABLE, and when an object that
+    does not fit our type is DELETED, `object` is None and `unreadable` says which one and why.
+    """
 
     type: EventType
     object: T | None
     resource_version: str
+    unreadable: Unreadable | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A complete list: all pages, and the resourceVersion from which a watch continues it."""
+    """A complete list: all pages, and the resourceVersion from which a watch continues it.
+
+    `unreadable` names the objects that exist but do not fit our type; they are not among the items.
+    """
 
     items: tuple[T, ...]
     resource_version: str
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class PatchType(StrEnum):
@@ -73,6 +92,8 @@ class Client(Protocol):
         fields: str | None = None, timeout_s: float = 300.0,
     ) -> AsyncIterator[Sequence[Event[T]]]:
         """Batches of events after `resource_version`, as they arrive; ends when the server ends the stream.
+
+        The first batch is empty: it says that the server has opened the watch.
 
         Raises Expired on 410, as HTTP status or inside the stream.
 

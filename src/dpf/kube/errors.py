@@ -15,7 +15,8 @@
         ├── TooManyRequests   429; `retry_after_s` when the server said so
         ├── ServerError       5xx, or an answer that is not Kubernetes
         ├── Timeout           no answer within our deadline
-        └── Unreachable       no connection: refused, reset, name not found, TLS refused
+        ├── Unreachable       no connection: refused, reset, name not found, TLS refused
+        └── NotSynced         the cache cannot answer: never listed, lost contact, or the object cannot be read
 
 Every error carries the request line (never a header, a body or a credential) so that a message can be acted upon.
 """
@@ -102,3 +103,7 @@ class Timeout(Transient):
 
 class Unreachable(Transient):
     """No connection."""
+
+
+class NotSynced(Transient):
+    """The cache cannot answer truthfully. Never to be read as "absent"."""

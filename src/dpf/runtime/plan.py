@@ -49,7 +49,18 @@ class Delete:
     because: str
 
 
-Action = Apply | Patch | Delete
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """An intent for the controller's own driver (`Reconciler.drive`): a process or a device instead of an object.
+
+    `intent` is a frozen value of the domain, written so that carrying it out twice is the same as once.
+    """
+
+    intent: Any
+    because: str
+
+
+Action = Apply | Patch | Delete | Drive
 
 
 class Severity(StrEnum):

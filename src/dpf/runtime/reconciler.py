@@ -60,6 +60,14 @@ class Verdict:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+class DriverError(Exception):
+    """A driver could not carry out an intent now; the message is for people and names the next step."""
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
 class Reconciler(ABC, Generic[K, S]):
     """One controller. Everything above the methods is declaration; the methods only delegate."""
 
@@ -97,6 +105,10 @@ class Reconciler(ABC, Generic[K, S]):
     @abstractmethod
     def status(self, snapshot: S, plan: Plan, applied: Applied, now: datetime) -> Verdict:
         """Compute every condition from what was seen and done. Pure."""
+
+    async def drive(self, intent: Any) -> None:  # noqa: ANN401 - each domain has its own intents
+        """Carry out one `plan.Drive`; controllers with a driver override it. Raises DriverError, kube.errors.Error."""
+        raise NotImplementedError(f"{self.name} has no driver for {intent!r}")
 
     def conditions_of(self, root: K) -> Sequence[Condition]:
         """The conditions that `root` carries now."""

@@ -1,0 +1,172 @@
+"""`dpfctl local`: the local platform. Parses options and prints; `dpf.local.platform` does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+T = TypeVar("T")
+
+_state = click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False), default=None, envvar="DPF_STATE",
+    help="State folder; every platform has its own. Default: ~/.local/state/dpf/default.",
+)
+
+
+@click.group()
+def local() -> None:
+    """Run the whole system on this machine: real engines, emulated DPUs."""
+
+
+@local.command()
+@_state
+@click.option("--dpus", type=click.IntRange(0, 64), default=None, help="How many emulated DPUs.  [default: 2]")
+@click.option(
+    "--pod-network", type=click.Choice(["netns", "host"]), default=None,
+    help="A network namespace per node and pod (root), or this machine's own network.  [default: netns for root]",
+)
+@click.option("--port", "ports", multiple=True, metavar="NAME=PORT", help="Fix a port, e.g. host-api=6443.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="json: step times on stdout.")
+def up(
+    state: Path | None, dpus: int | None, pod_network: Any, ports: tuple[str, ...], quiet: bool, output: str,  # noqa: ANN401
+) -> None:
+    """Bring the platform up, or mend it: what runs is left alone."""
+    from dpf.local.platform import progress, settings
+    from dpf.local.platform import up as platform_up
+
+    where = (state or settings.default_state()).absolute()
+    meter = progress.Progress(out=None if quiet else sys.stderr)
+
+    def start() -> None:
+        wanted = settings.resolve(
+            where, dpus=dpus, pod_network=pod_network, wanted_ports=_parse_ports(ports), saved=settings.load(where)
+        )
+        _wait_for(platform_up.up(wanted, meter))
+
+    _guard(start)
+    if output == "json":
+        click.echo(json.dumps({
+            "seconds": round(meter.elapsed(), 3),
+            "steps": [{"name": s.name, "began_s": s.began_s, "took_s": s.took_s} for s in meter.steps],
+        }))
+    elif not quiet:
+        click.echo(f"up: ready in {meter.elapsed():.1f} s; state in {where}", err=True)
+
+
+@local.command()
+@_state
+@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table")
+def status(state: Path | None, output: str) -> None:
+    """Show the platform's processes, clusters and nodes. Exits 1 when something does not run."""
+    from dpf.local.platform import status as platform_status
+
+    report = _guard(lambda: _wait_for(platform_status.observe(_existing(state))))
+    click.echo(json.dumps(platform_status.as_json(report)) if output == "json" else platform_status.as_table(report))
+    sys.exit(0 if report.healthy else 1)
+
+
+@local.command()
+@_state
+@click.option("--follow", "-f", is_flag=True, help="Go on printing what is added.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=100, help="How many lines from the end.")
+@click.argument("name", required=False)
+def logs(state: Path | None, follow: bool, lines: int, name: str | None) -> None:
+    """Print the log of the process NAME; without NAME, list the names."""
+    from dpf.local.platform import logs as platform_logs
+
+    _guard(lambda: platform_logs.show(_existing(state).state, name, lines=lines, follow=follow, write=click.echo))
+
+
+@local.command()
+@_state
+def env(state: Path | None) -> None:
+    """Print exports for a shell: eval "$(dpfctl local env)"."""
+    from dpf.local.platform import environment
+
+    for line in _guard(lambda: environment.exports(_existing(state))):
+        click.echo(line)
+
+
+@local.command()
+@_state
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def down(state: Path | None, quiet: bool) -> None:
+    """Stop everything and remove the state folder, network namespaces and interfaces."""
+    from dpf.local.platform import down as platform_down
+    from dpf.local.platform import progress, settings
+
+    where = (state or settings.default_state()).absolute()
+    meter = progress.Progress(out=None if quiet else sys.stderr)
+    found = _guard(lambda: platform_down.down(where, meter))
+    if not quiet:
+        end = f"nothing left, {meter.elapsed():.1f} s" if found else f"no platform in {where}"
+        click.echo(f"down: {end}", err=True)
+
+
+@local.command()
+@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table")
+def parts(output: str) -> None:
+    """Find, download or build the engines, and say where each comes from."""
+    from dpf.local.platform import part_list
+
+    click.echo(_guard(lambda: part_list.resolve(output, progress=lambda line: click.echo(line, err=True))))
+
+
+def _existing(state: Path | None) -> Any:  # noqa: ANN401 - Settings, imported lazily
+    from dpf.local import errors
+    from dpf.local.platform import settings
+
+    where = (state or settings.default_state()).absolute()
+    found = settings.load(where)
+    if found is None:
+        raise errors.LocalError(f"there is no platform in {where}; `dpfctl local up` makes one")
+    return found
+
+
+def _parse_ports(words: tuple[str, ...]) -> dict[str, int]:
+    from dpf.local import errors
+
+    ports: dict[str, int] = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        if not number.isdigit() or not 0 < int(number) < 65536:
+            raise errors.PreflightError(f"--port takes NAME=PORT with a port from 1 to 65535, not {word!r}")
+        ports[name] = int(number)
+    return ports
+
+
+def _wait_for(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def _guard(work: Callable[[], T]) -> T:
+    """Run it; what the platform can explain is printed without a traceback and ends with 1."""
+    from dpf.kube import errors as kube_errors
+    from dpf.local import errors
+
+    try:
+        return work()
+    except (errors.LocalError, kube_errors.Error) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except ExceptionGroup as group:
+        known, other = group.split((errors.LocalError, kube_errors.Error))
+        if other is not None or known is None:
+            raise
+        for line in sorted({str(e) for e in _leaves(known)}):
+            click.echo(f"error: {line}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("interrupted; `dpfctl local up` goes on from here, `dpfctl local down` removes it", err=True)
+        sys.exit(130)
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> list[Exception]:
+    return [leaf for e in group.exceptions for leaf in (_leaves(e) if isinstance(e, ExceptionGroup) else [e])]

@@ -1,0 +1,1 @@
+"""Programs that emulated nodes run as containers: the examples that a service developer tries first."""

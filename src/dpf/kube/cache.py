@@ -1,0 +1,344 @@
+"""What we know about one cluster: one `Store` per kind, with indexes, subscriptions and honest answers.
+
+`reflector.Reflector` writes into the stores; reconcilers, planners and mappings read. Objects are kept as compact bytes
+and decoded for each read, so every reader has a private copy and 20,000 objects stay small. A store that has never been
+filled, or has lost contact for too long, raises `errors.NotSynced`: silence is never reported as "absent".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from dpf.api.meta import Key, LabelSelector, Object
+from dpf.kube import codec, errors, selectors
+from dpf.kube.client import Event, EventType, Listing
+
+T = TypeVar("T", bound=Object)
+
+IndexFunction = Callable[[Any], Iterable[str]]
+"""Values under which an object is found; computed when it changes, must be pure and total."""
+Callback = Callable[[Any, Any], None]
+"""`callback(old, new)`: old is None on creation, new is None on deletion. Both are shared between callbacks: do not keep
+or change them. A callback must not raise."""
+
+_NAMESPACE: Final = "metadata.namespace"
+_PACK: Final = msgspec.msgpack.Encoder().encode
+
+
+class _Labels(msgspec.Struct):
+    labels: dict[str, str] | None = None
+
+
+class _Labelled(msgspec.Struct):
+    metadata: _Labels
+
+
+_LABELLED: Final = msgspec.msgpack.Decoder(_Labelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What part of a kind a store holds: one namespace or all (None), and a label selector in API syntax."""
+
+    namespace: str | None = None
+    labels: str | None = None
+
+    def widened(self, other: Scope) -> Scope:
+        """The smallest scope that holds both."""
+        return Scope(
+            self.namespace if self.namespace == other.namespace else None,
+            self.labels if self.labels == other.labels else None,
+        )
+
+
+class _Entry:
+    """One cached object: its bytes and the index values under which it is filed."""
+
+    __slots__ = ("packed", "postings", "resource_version")
+
+    def __init__(self, resource_version: str, packed: bytes, postings: tuple[tuple[str, str], ...]) -> None:
+        self.resource_version = resource_version
+        self.packed = packed
+        self.postings = postings
+
+
+_Change = tuple[_Entry | None, Any]
+"""Old entry and new object; a None old is a creation, a None new a deletion."""
+
+
+class Store(Generic[T]):
+    """All objects of one kind. Written by one reflector, read by anybody, in one event loop."""
+
+    def __init__(self, kind: type[T], *, cluster: str = "", scope: Scope = Scope()) -> None:
+        self.kind = kind
+        self.scope = scope
+        self._cluster = cluster
+        self._decode: Callable[[bytes], T] = msgspec.msgpack.Decoder(kind).decode
+        self._functions: dict[str, IndexFunction] = {}
+        self._entries: dict[Key, _Entry] = {}
+        self._indexes: dict[str, dict[str, dict[Key, None]]] = {_NAMESPACE: {}}
+        self._unreadable: dict[Key, str] = {}
+        self._callbacks: list[Callback] = []
+        self._synced = asyncio.Event()
+        self._why_not = "it has not been listed yet"
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def synced(self) -> bool:
+        """Whether reads are answered."""
+        return self._synced.is_set()
+
+    @property
+    def unreadable(self) -> Mapping[Key, str]:
+        """Objects that exist but do not fit our type, and why."""
+        return self._unreadable
+
+    async def wait_synced(self) -> None:
+        """Return once reads are answered."""
+        await self._synced.wait()
+
+    def add_index(self, name: str, function: IndexFunction) -> None:
+        """Declare an index; entries that are there already are filed. Raises ValueError for another one of that name."""
+        if self._functions.get(name, function) is not function or name == _NAMESPACE:
+            raise ValueError(f"{self.kind.resource.kind}: an index {name!r} exists with another function")
+        if name in self._functions:
+            return
+        self._functions[name] = function
+        self._indexes[name] = {}
+        for key, entry in self._entries.items():
+            self._file(key, entry, self._postings(self._decode(entry.packed)))
+
+    def subscribe(self, callback: Callback) -> Callable[[], None]:
+        """Call `callback(old, new)` after every change from now on; the returned function ends that."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def get(self, key: Key) -> T | None:
+        """A private copy, or None when the object does not exist. Raises NotSynced when that cannot be told."""
+        self._require_synced()
+        entry = self._entries.get(key)
+        if key in self._unreadable:
+            raise errors.NotSynced(
+                f"{self._describe()}: {key} cannot be read: {self._unreadable[key]}; correct the object or upgrade"
+            )
+        return self._decode(entry.packed) if entry is not None else None
+
+    def list(self, namespace: str | None = None, selector: LabelSelector | None = None) -> list[T]:
+        """Private copies of the selected objects; unreadable ones are left out. Raises NotSynced, SelectorError."""
+        self._require_synced()
+        if namespace is None:
+            return self._select(self._entries, selector)
+        return self._select(self._indexes[_NAMESPACE].get(namespace, {}), selector)
+
+    def by_index(self, name: str, value: str) -> list[T]:
+        """Private copies of the objects filed under `value`. Raises NotSynced; KeyError for an undeclared index."""
+        self._require_synced()
+        return self._select(self._indexes[name].get(value, {}), None)
+
+    def keys(self) -> Iterator[Key]:
+        """Keys of the cached objects. Raises NotSynced."""
+        self._require_synced()
+        return iter(tuple(self._entries))
+
+    def replace(self, listing: Listing[T]) -> None:
+        """Become what a complete list says. What is gone is announced as deleted; what is the same is not announced."""
+        listed = {_key(obj) for obj in listing.items}
+        unreadable = {item.key: item.why for item in listing.unreadable}
+        changes = [self._put(obj, relisted=True) for obj in listing.items]
+        gone = [key for key in (*self._entries, *self._unreadable) if key not in listed and key not in unreadable]
+        changes += [self._remove(key) for key in gone]
+        self._unreadable.update(unreadable)
+        self._why_not = ""
+        self._synced.set()
+        # Only now is the store complete: a callback may read it.
+        for change in changes:
+            self._announce(change)
+
+    def absorb(self, events: Sequence[Event[T]]) -> None:
+        """Follow a batch of watch events."""
+        for event in events:
+            obj = event.object
+            if event.type is EventType.DELETED:
+                key = _key(obj) if obj is not None else event.unreadable and event.unreadable.key
+                self._announce(self._remove(key) if key else None)
+            elif obj is not None:
+                self._announce(self._put(obj))
+            elif event.unreadable is not None:
+                # The last readable version is kept, so that a later deletion is still announced with it.
+                self._unreadable[event.unreadable.key] = event.unreadable.why
+
+    def fail(self, why: str) -> None:
+        """Answer no reads until the next complete list, because of `why`. What is held stays for the comparison."""
+        self._why_not = why
+        self._synced.clear()
+
+    def _put(self, obj: T, *, relisted: bool = False) -> _Change | None:
+        """File the object. None when nothing changed that anybody could want to know."""
+        key = _key(obj)
+        old = self._entries.get(key)
+        version = obj.metadata.resourceVersion or ""
+        was_unreadable = bool(self._unreadable) and self._unreadable.pop(key, None) is not None
+        try:
+            packed = _PACK(obj)
+        except codec.BAD_OBJECT as error:
+            self._unreadable[key] = f"it cannot be kept: {error}"
+            return None
+        # A new etcd may have given the same resourceVersion to something else, hence the second comparison.
+        if relisted and old is not None and old.resource_version == version and old.packed == packed:
+            return (old, obj) if was_unreadable else None
+        entry = _Entry(version, packed, old.postings if old is not None else ())
+        self._entries[key] = entry
+        postings = self._postings(obj)
+        if postings != entry.postings:
+            self._file(key, entry, postings)
+        return (old, obj)
+
+    def _remove(self, key: Key) -> _Change | None:
+        self._unreadable.pop(key, None)
+        old = self._entries.pop(key, None)
+        if old is None:
+            return None
+        self._file(key, old, ())
+        return (old, None)
+
+    def _announce(self, change: _Change | None) -> None:
+        """Tell the subscribers; the old object is decoded only when there are any."""
+        if change is None or not self._callbacks:
+            return
+        old, new = change
+        before = self._decode(old.packed) if old is not None else None
+        for callback in tuple(self._callbacks):
+            callback(before, new)
+
+    def _postings(self, obj: T) -> tuple[tuple[str, str], ...]:
+        filed = [(_NAMESPACE, obj.metadata.namespace or "")]
+        for name, function in self._functions.items():
+            filed += [(name, value) for value in dict.fromkeys(function(obj))]
+        return tuple(filed)
+
+    def _file(self, key: Key, entry: _Entry, postings: tuple[tuple[str, str], ...]) -> None:
+        """File `entry` under exactly `postings`; the cost is the number of its own index values."""
+        for name, value in entry.postings:
+            bucket = self._indexes[name][value]
+            del bucket[key]
+            if not bucket:
+                del self._indexes[name][value]
+        for name, value in postings:
+            self._indexes[name].setdefault(value, {})[key] = None
+        entry.postings = postings
+
+    def _select(self, keys: Iterable[Key], selector: LabelSelector | None) -> list[T]:
+        packed = [self._entries[key].packed for key in keys if key not in self._unreadable]
+        if selector is not None:
+            packed = [p for p in packed if selectors.matches(selector, _LABELLED.decode(p).metadata.labels)]
+        return [self._decode(p) for p in packed]
+
+    def _require_synced(self) -> None:
+        if not self._synced.is_set():
+            raise errors.NotSynced(f"{self._describe()}: {self._why_not}")
+
+    def _describe(self) -> str:
+        where = f" of cluster {self._cluster}" if self._cluster else ""
+        return f"{self.kind.resource.qualified_name}{where}"
+
+
+class Cache:
+    """The stores of one cluster, by kind. Kinds are registered before they are read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._stores: dict[type[Object], Store[Any]] = {}
+        self._started: set[type[Object]] = set()
+        self._on_register: Callable[[Store[Any]], None] | None = None
+
+    @property
+    def stores(self) -> tuple[Store[Any], ...]:
+        """All stores, in the order of registration."""
+        return tuple(self._stores.values())
+
+    def register(
+        self, kind: type[T], *, namespace: str | None = None, labels: str | None = None,
+        indexes: Mapping[str, IndexFunction] | None = None,
+    ) -> Store[T]:
+        """Have `kind` cached, with these indexes.
+
+        Several parts of a program may register one kind: indexes add up, and different scopes make the store hold the
+        smallest scope that covers them all. Raises ValueError when a store that is being filled would have to widen.
+        """
+        wanted = Scope(namespace, labels)
+        store = self._stores.get(kind)
+        fresh = store is None
+        if store is None:
+            store = self._stores[kind] = Store(kind, cluster=self.name, scope=wanted)
+        elif store.scope.widened(wanted) != store.scope:
+            if kind in self._started:
+                raise ValueError(f"{kind.resource.kind}: already cached with a narrower scope; register before starting")
+            store.scope = store.scope.widened(wanted)
+        for name, function in (indexes or {}).items():
+            store.add_index(name, function)
+        if fresh and self._on_register is not None:
+            self._on_register(store)
+        return store
+
+    def start(self, follow: Callable[[Store[Any]], None]) -> None:
+        """Have every store filled by `follow(store)`, also those that are registered later. Called by `reflector`."""
+        def _start(store: Store[Any]) -> None:
+            self._started.add(store.kind)
+            follow(store)
+
+        self._on_register = _start
+        for store in self.stores:
+            _start(store)
+
+    def stop(self, why: str) -> None:
+        """Nobody fills the stores any more; reads fail with `why` until `start` and a complete list."""
+        self._on_register = None
+        self._started.clear()
+        for store in self.stores:
+            store.fail(why)
+
+    def store(self, kind: type[T]) -> Store[T]:
+        """The store of `kind`. Raises LookupError for a kind that was never registered: a programming error."""
+        try:
+            return self._stores[kind]
+        except KeyError:
+            raise LookupError(f"{kind.resource.kind} is not cached for cluster {self.name}; register it first") from None
+
+    def get(self, kind: type[T], key: Key) -> T | None:
+        """See `Store.get`."""
+        return self.store(kind).get(key)
+
+    def list(
+        self, kind: type[T], namespace: str | None = None, selector: LabelSelector | None = None
+    ) -> list[T]:
+        """See `Store.list`."""
+        return self.store(kind).list(namespace, selector)
+
+    def by_index(self, kind: type[T], index: str, value: str) -> list[T]:
+        """See `Store.by_index`."""
+        return self.store(kind).by_index(index, value)
+
+    def subscribe(self, kind: type[T], callback: Callback) -> Callable[[], None]:
+        """See `Store.subscribe`."""
+        return self.store(kind).subscribe(callback)
+
+    def is_synced(self, *kinds: type[Object]) -> bool:
+        """Whether reads of these kinds (of all registered ones, when none is named) are answered."""
+        return all(self.store(kind).synced for kind in kinds or self._stores)
+
+    async def wait_synced(self, *kinds: type[Object]) -> None:
+        """Return once reads of these kinds (of all registered ones, when none is named) are answered."""
+        for kind in kinds or tuple(self._stores):
+            await self.store(kind).wait_synced()
+
+
+def _key(obj: Object) -> Key:
+    metadata = obj.metadata
+    return Key(metadata.namespace or "", metadata.name)

@@ -1,0 +1,58 @@
+"""Wait until one object is as wanted, by watch. For programs that start things; controllers never wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from dpf.api.meta import Object
+from dpf.kube import client as port
+from dpf.kube import errors
+
+
+async def until(
+    client: port.Client, kind: type[port.T], name: str, namespace: str | None = None, *,
+    accept: Callable[[port.T | None], bool], timeout_s: float,
+) -> port.T | None:
+    """The object as soon as `accept` says yes to it (None: it does not exist).
+
+    Survives the end of a watch, lost history and a server that is away. Raises Timeout with the last known trouble.
+    """
+    trouble = ""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    found, obj = await _follow(client, kind, name, namespace, accept)
+                    if found:
+                        return obj
+                except errors.Transient as error:
+                    trouble = f" ({error})"
+                    await asyncio.sleep(0.1)
+    except TimeoutError:
+        what = f"{kind.resource.kind} {namespace + '/' if namespace else ''}{name}"
+        raise errors.Timeout(f"{what} was not as expected within {timeout_s:.0f} s{trouble}") from None
+
+
+async def _follow(
+    client: port.Client, kind: type[port.T], name: str, namespace: str | None, accept: Callable[[port.T | None], bool],
+) -> tuple[bool, port.T | None]:
+    fields = f"metadata.name={name}"
+    listing = await client.list(kind, namespace, fields=fields)
+    current = listing.items[0] if listing.items else None
+    if accept(current):
+        return True, current
+    async for batch in client.watch(kind, namespace, resource_version=listing.resource_version, fields=fields):
+        for event in batch:
+            if event.type is port.EventType.BOOKMARK:
+                continue
+            current = None if event.type is port.EventType.DELETED else event.object
+            if accept(current):
+                return True, current
+    return False, None
+
+
+def condition_is_true(obj: Object | None, type_: str) -> bool:
+    """Whether `status.conditions` of the object has that type with status True."""
+    conditions = getattr(getattr(obj, "status", None), "conditions", None) or ()
+    return any(c.type == type_ and c.status == "True" for c in conditions)

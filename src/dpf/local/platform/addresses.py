@@ -1,0 +1,59 @@
+"""Which addresses a platform's nodes and pods get, so that two platforms on one machine never overlap.
+
+198.18.0.0/15 is reserved for tests between networks (RFC 2544, RFC 6890): nobody's real hosts are there. It is cut into
+sixteen slots; a platform takes one that no route of this machine uses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dpf.local import errors
+
+SLOTS: Final = 16
+POD_PREFIX_LENGTH: Final = 26
+_ROUTES: Final = Path("/proc/net/route")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Node network (256 addresses) and pod network (64 blocks of 64 addresses) of one platform."""
+
+    nodes: ipaddress.IPv4Network
+    pods: ipaddress.IPv4Network
+
+
+def of_slot(slot: int) -> Addresses:
+    """The networks of slot 0 to 15."""
+    return Addresses(
+        nodes=ipaddress.IPv4Network(f"198.18.{slot}.0/24"), pods=ipaddress.IPv4Network(f"198.19.{slot * 16}.0/20")
+    )
+
+
+def free_slot(routes: str | None = None) -> int:
+    """The first slot that no route of this machine touches; `routes` is the text of /proc/net/route.
+
+    Raises PreflightError when all are taken.
+    """
+    taken = _destinations(_ROUTES.read_text() if routes is None else routes)
+    for slot in range(SLOTS):
+        wanted = of_slot(slot)
+        if not any(network.overlaps(wanted.nodes) or network.overlaps(wanted.pods) for network in taken):
+            return slot
+    raise errors.PreflightError(
+        f"all {SLOTS} address slots in 198.18.0.0/15 are in use; `dpfctl local down` a platform you no longer need"
+    )
+
+
+def _destinations(routes: str) -> list[ipaddress.IPv4Network]:
+    """Destinations of a kernel routing table, the default route aside. Its numbers are little-endian hexadecimal."""
+    found = []
+    for line in routes.splitlines()[1:]:
+        fields = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(fields[i]), "little") for i in (1, 7))
+        if mask:
+            found.append(ipaddress.IPv4Network((address, mask.bit_count())))
+    return found

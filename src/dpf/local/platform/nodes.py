@@ -1,0 +1,100 @@
+"""The emulated nodes of the platform: their configuration, their tokens, and waiting until all are Ready."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from dpf.api import core, names
+from dpf.emulation.join import discovery
+from dpf.emulation.kubelet import config as kubelet_config
+from dpf.kube import client as port
+from dpf.kube import kubeconfig, wait
+from dpf.local import files
+from dpf.local.platform import addresses, settings
+from dpf.local.supervisor.spec import ProcessSpec
+from dpf.provisioning.dpucluster import bootstrap
+
+PROCESS: Final = "emulated-nodes"
+TOKEN_TTL_S: Final = 3600
+_CAPACITY: Final[dict[str, core.IntOrString]] = {
+    "cpu": "16", "memory": "32Gi", "ephemeral-storage": "64Gi", "pods": "60", "nvidia.com/bf_sf": "20",
+}
+
+
+def folder(state: Path) -> Path:
+    """Where the emulated nodes keep what a machine would keep on its disk."""
+    return state / "nodes"
+
+
+def configuration(platform: settings.Settings, server: str, ca_pin: str) -> kubelet_config.Config:
+    """One configuration for all emulated DPUs of the platform."""
+    if platform.address_slot is None:
+        raise ValueError("the platform has no address slot yet")
+    networks = addresses.of_slot(platform.address_slot)
+    mode = kubelet_config.NetworkMode.NAMESPACES if platform.pod_network == "netns" else kubelet_config.NetworkMode.HOST
+    where = folder(platform.state)
+    return kubelet_config.Config(
+        platform=platform.prefix,
+        stateDir=str(where),
+        network=kubelet_config.NetworkConfig(
+            mode=mode, nodeNetwork=str(networks.nodes), podNetwork=str(networks.pods),
+            podPrefixLength=addresses.POD_PREFIX_LENGTH,
+        ),
+        nodes=[
+            kubelet_config.NodeConfig(
+                name=name, index=index, labels=_labels(name), capacity=_CAPACITY,
+                join=kubelet_config.JoinParameters(
+                    server=server, tokenFile=str(where / "bootstrap-token"), caPins=[ca_pin]
+                ),
+            )
+            for index, name in enumerate(platform.dpu_names)
+        ],
+    )
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {
+        "dpu": "dpu",
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        names.DPU_NODE_LABEL: "true",
+        names.DPUNODE_NAME_LABEL: name,
+    }
+
+
+async def prepare(platform: settings.Settings, client: port.Client, kubeconfig_path: Path) -> ProcessSpec:
+    """Write the configuration and a fresh join token; returns the process that runs the nodes.
+
+    `client` and the kubeconfig at `kubeconfig_path` are the administrator's of the DPU cluster.
+    """
+    where = files.ensure_private_folder(folder(platform.state))
+    token = await bootstrap.mint_token(client, TOKEN_TTL_S)
+    path = where / "nodes.json"
+    await asyncio.to_thread(files.write_atomic, where / "bootstrap-token", token.encode())
+    await asyncio.to_thread(_write_configuration, platform, kubeconfig_path, path)
+    return ProcessSpec(
+        name=PROCESS, cwd=where, log=platform.state / "logs" / f"{PROCESS}.log",
+        argv=(sys.executable, "-m", "dpf.emulation.kubelet", "--config", str(path)),
+    )
+
+
+def _write_configuration(platform: settings.Settings, kubeconfig_path: Path, path: Path) -> None:
+    identity = kubeconfig.single_identity(kubeconfig.parse(kubeconfig_path.read_bytes(), source=str(kubeconfig_path)))
+    (pin,) = discovery.ca_pins(base64.b64decode(identity.ca_data))
+    content = msgspec.json.encode(configuration(platform, identity.server, pin))
+    files.write_atomic(path, msgspec.json.format(content))
+
+
+async def wait_ready(client: port.Client, node_names: tuple[str, ...], timeout_s: float) -> None:
+    """Return when every node is Ready. Raises kube Timeout naming the one that is not."""
+    async with asyncio.TaskGroup() as group:
+        for name in node_names:
+            group.create_task(wait.until(
+                client, core.Node, name, accept=lambda node: wait.condition_is_true(node, "Ready"), timeout_s=timeout_s,
+            ))

@@ -1,0 +1,158 @@
+"""What one platform is made of and what its state folder remembers: size, ports, network.
+
+Two platforms live side by side because everything that could collide (ports, namespaces, sockets) comes from here and
+is derived from the state folder. Called by the CLI and by `up`, `down`, `status`; starts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from dpf.local import errors
+from dpf.local.platform import addresses
+from dpf.local.supervisor import ports
+
+PodNetwork = Literal["netns", "host"]
+
+PORT_NAMES: Final = (
+    "host-api", "chart-repository", "argocd-repo-server", "argocd-repo-server-metrics",
+    "argocd-application-controller-metrics", "controllers-metrics",
+)
+_UNIX_PATH_LIMIT: Final = 107
+_LONGEST_SOCKET: Final = "etcd/etcd.sock:0"
+_FREE_SPACE_BYTES: Final = 1 << 30
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One platform. Saved as `platform.json` in its state folder."""
+
+    state: Path
+    dpus: int = 2
+    pod_network: PodNetwork = "host"
+    address_slot: int | None = None
+    ports: dict[str, int] = {}
+
+    @property
+    def id(self) -> str:
+        """Four hex digits that tell this platform's interfaces and namespaces from those of another."""
+        return hashlib.sha256(str(self.state).encode()).hexdigest()[:4]
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of every network namespace and interface of this platform."""
+        return f"dpf{self.id}"
+
+    def port(self, name: str) -> int:
+        """The loopback port of the named server."""
+        return self.ports[name]
+
+    @property
+    def dpu_names(self) -> tuple[str, ...]:
+        """Names of the emulated DPUs."""
+        return tuple(f"dpu-{n}" for n in range(1, self.dpus + 1))
+
+
+def default_state() -> Path:
+    """`$DPF_STATE`, else a folder in the user's state directory."""
+    if chosen := os.environ.get("DPF_STATE"):
+        return Path(chosen).absolute()
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "dpf" / "default"
+
+
+def load(state: Path) -> Settings | None:
+    """What the state folder remembers, or None when there is no platform there.
+
+    Raises LocalError when the file cannot be read as ours.
+    """
+    path = state / "platform.json"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise errors.LocalError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return msgspec.json.decode(content, type=Settings)
+    except msgspec.MsgspecError as error:
+        raise errors.LocalError(
+            f"{path} is damaged ({error}). Run `dpfctl local down --state {state}` and `up` again."
+        ) from error
+
+
+def save(settings: Settings) -> None:
+    """Write `platform.json` atomically into the (private) state folder."""
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = settings.state / "platform.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
+    temporary.replace(path)
+
+
+def complete(settings: Settings) -> Settings:
+    """The same with every port and address slot chosen that is still open; what was chosen once stays."""
+    taken = set(settings.ports.values())
+    chosen = dict(settings.ports)
+    for name in PORT_NAMES:
+        if name not in chosen:
+            chosen[name] = ports.find_free_port(avoid=taken)
+            taken.add(chosen[name])
+    slot = settings.address_slot if settings.address_slot is not None else addresses.free_slot()
+    return msgspec.structs.replace(settings, ports=chosen, address_slot=slot)
+
+
+def resolve(
+    state: Path, *, dpus: int | None, pod_network: PodNetwork | None, wanted_ports: Mapping[str, int],
+    saved: Settings | None,
+) -> Settings:
+    """Settings for this `up`: what the user said now, else what was saved, else defaults. Ports may still be missing.
+
+    Raises PreflightError when the saved platform cannot take the new setting.
+    """
+    unknown = sorted(set(wanted_ports) - set(PORT_NAMES))
+    if unknown:
+        raise errors.PreflightError(f"unknown port name {unknown[0]}; known are {', '.join(PORT_NAMES)}")
+    network = pod_network or (saved.pod_network if saved else "netns" if os.geteuid() == 0 else "host")
+    if saved and network != saved.pod_network:
+        raise errors.PreflightError(
+            f"this platform was made with --pod-network {saved.pod_network}; run `dpfctl local down` before changing it"
+        )
+    return Settings(
+        state=state, dpus=dpus if dpus is not None else saved.dpus if saved else 2, pod_network=network,
+        address_slot=saved.address_slot if saved else None, ports={**(saved.ports if saved else {}), **wanted_ports},
+    )
+
+
+def check(settings: Settings) -> None:
+    """Raise PreflightError for what would make `up` fail later and less clearly."""
+    longest = settings.state / _LONGEST_SOCKET
+    if len(str(longest)) > _UNIX_PATH_LIMIT:
+        raise errors.PreflightError(
+            f"the state folder's path is too long: {longest} has {len(str(longest))} characters and a unix socket "
+            f"takes {_UNIX_PATH_LIMIT}. Choose a shorter one with --state."
+        )
+    if settings.pod_network == "netns" and os.geteuid() != 0:
+        raise errors.PreflightError(
+            "network namespaces for nodes and pods need root. Run with sudo, or pass --pod-network host to run pods in "
+            "this machine's own network."
+        )
+    _check_space(settings.state)
+
+
+def _check_space(state: Path) -> None:
+    existing = next(p for p in (state, *state.parents) if p.exists())
+    if not os.access(existing, os.W_OK):
+        raise errors.PreflightError(f"{existing} is not writable. Choose another state folder with --state.")
+    free = shutil.disk_usage(existing).free
+    if free < _FREE_SPACE_BYTES:
+        raise errors.PreflightError(
+            f"only {free >> 20} MiB are free on the disk of {existing} and the platform needs 1024 MiB. Free some "
+            "space or choose another state folder with --state."
+        )

@@ -1,0 +1,113 @@
+"""`dpfctl local status`: what runs, what should run and does not, and what the clusters say of themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dpf.api import core, dpucluster
+from dpf.kube import connect, errors
+from dpf.kube.wait import condition_is_true
+from dpf.local.platform import environment
+from dpf.local.platform import settings as platform_settings
+from dpf.local.supervisor.supervisor import ProcessStatus, Supervisor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One thing that is as it should be or not, in words."""
+
+    what: str
+    name: str
+    healthy: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything `status` shows."""
+
+    state: str
+    processes: tuple[ProcessStatus, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Every known process runs and every object is ready."""
+        return bool(self.processes) and all(p.pid for p in self.processes) and all(x.healthy for x in self.lines)
+
+
+async def observe(settings: platform_settings.Settings) -> Report:
+    """Look at processes and clusters. A cluster that does not answer is a line, not an error."""
+    processes = await asyncio.to_thread(Supervisor(settings.state).status)
+    lines = [*await _dpu_clusters(settings), *await _nodes(settings)]
+    return Report(state=str(settings.state), processes=processes, lines=tuple(lines))
+
+
+async def _dpu_clusters(settings: platform_settings.Settings) -> list[Line]:
+    try:
+        async with connect.client(environment.host_kubeconfig(settings.state), name="host") as client:
+            found = (await client.list(dpucluster.DPUCluster)).items
+    except errors.Error as error:
+        return [Line(what="cluster", name="host", healthy=False, detail=str(error))]
+    return [
+        Line(
+            what="DPUCluster", name=f"{c.metadata.namespace}/{c.metadata.name}", healthy=condition_is_true(c, "Ready"),
+            detail=f"{c.status.phase}, {c.status.version or 'no version yet'}",
+        )
+        for c in found
+    ]
+
+
+async def _nodes(settings: platform_settings.Settings) -> list[Line]:
+    path = environment.dpu_kubeconfig(settings.state)
+    if not path.exists():
+        return []
+    try:
+        async with connect.client(path, name="dpu") as client:
+            found = (await client.list(core.Node)).items
+    except errors.Error as error:
+        return [Line(what="cluster", name="dpu", healthy=False, detail=str(error))]
+    return [
+        Line(what="Node", name=n.metadata.name, healthy=condition_is_true(n, "Ready"), detail=_ready_text(n))
+        for n in found
+    ]
+
+
+def _ready_text(node: core.Node) -> str:
+    ready = next((c for c in node.status.conditions or () if c.type == "Ready"), None)
+    if ready is None:
+        return "no Ready condition yet"
+    return "Ready" if ready.status == "True" else f"Ready is {ready.status}: {ready.message or ready.reason or ''}"
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """For `-o json`."""
+    return {
+        "state": report.state,
+        "healthy": report.healthy,
+        "processes": [{**asdict(p), "log": str(p.log)} for p in report.processes],
+        "objects": [asdict(x) for x in report.lines],
+    }
+
+
+def as_table(report: Report) -> str:
+    """For a person."""
+    rows = [("PROCESS", "PID", "UPTIME", "PSS", "CPU")]
+    rows += [_process_row(p) for p in report.processes]
+    width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    table = ["  ".join(cell.ljust(width[i]) for i, cell in enumerate(row)).rstrip() for row in rows]
+    total = sum(p.pss_bytes or 0 for p in report.processes)
+    objects = [f"{x.what}/{x.name}: {x.detail}" for x in report.lines]
+    mend = [] if report.healthy else ["something is not right; `dpfctl local up` mends what it can"]
+    return "\n".join([*table, f"total PSS {total >> 20} MiB; state in {report.state}", *objects, *mend])
+
+
+def _process_row(process: ProcessStatus) -> tuple[str, str, str, str, str]:
+    if process.pid is None:
+        return process.name, "-", "not running", "-", "-"
+    return (
+        process.name, str(process.pid), f"{process.uptime_s or 0:.0f} s", f"{(process.pss_bytes or 0) >> 20} MiB",
+        f"{process.cpu_s or 0:.1f} s",
+    )

@@ -1,0 +1,219 @@
+"""`dpfctl local up`: start what is missing, leave the rest alone, return when everything is Ready.
+
+Nothing waits that need not: etcd, the API server, redis, the chart repository and Argo CD's repository server start
+together; objects go in as soon as the API server answers, before it calls itself ready. The DPU cluster is made by our
+own controllers because a DPUCluster object asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from dpf.api import core, dpucluster, names
+from dpf.kube import client as port
+from dpf.kube import connect, wait
+from dpf.local import chartrepository, controlplane, errors, files, resources
+from dpf.local import parts as local_parts
+from dpf.local.pki import certificates
+from dpf.local.pki import cluster as pki
+from dpf.local.pki import services as pki_services
+from dpf.local.platform import argocd, environment, manifests, nodes, objects, progress
+from dpf.local.platform import settings as platform_settings
+from dpf.local.supervisor.asynchronous import AsyncSupervisor
+from dpf.local.supervisor.spec import ProcessSpec
+from dpf.local.supervisor.supervisor import Process
+
+CONTROLLERS: Final = "dpf-controllers"
+CHART_REPOSITORY: Final = "chart-repository"
+_STEP_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What the steps of one `up` share."""
+
+    settings: platform_settings.Settings
+    parts: local_parts.Parts
+    supervisor: AsyncSupervisor
+    meter: progress.Progress
+    store: controlplane.Store
+    host: controlplane.ClusterFiles
+    repository: pki_services.ServingFiles
+
+    @property
+    def logs(self) -> Path:
+        """Where every process of the platform writes."""
+        return self.settings.state / "logs"
+
+    @property
+    def argocd(self) -> tuple[ProcessSpec, ProcessSpec, ProcessSpec]:
+        """Redis, repository server, application controller."""
+        return argocd.specs(self.settings, self.parts, self.host.pki.kubeconfig(argocd.CONTROLLER))
+
+    async def ensure(self, spec: ProcessSpec) -> Process:
+        """Have it running as specified."""
+        return (await self.supervisor.ensure(spec)).process
+
+
+async def up(settings: platform_settings.Settings, meter: progress.Progress) -> None:
+    """Bring the platform to Ready. Idempotent. Raises LocalError or kube errors, which say what to do."""
+    platform_settings.check(settings)
+    with meter.step("parts found"):
+        parts = await asyncio.to_thread(local_parts.resolve)
+    platform = await asyncio.to_thread(_prepare, settings, parts, meter)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_start_repository(platform))
+        group.create_task(_start_argocd_repo_server(platform))
+        group.create_task(_start_clusters(platform))
+
+
+def _prepare(
+    settings: platform_settings.Settings, parts: local_parts.Parts, meter: progress.Progress,
+) -> Platform:
+    """Folders, ports, keys. Writes only what is not there."""
+    state = files.ensure_private_folder(settings.state)
+    with meter.step("keys and folders"):
+        settings = platform_settings.complete(settings)
+        platform_settings.save(settings)
+        files.ensure_private_folder(state / "logs")
+        store = controlplane.Store(folder=files.ensure_private_folder(state / "etcd"))
+        now = datetime.now(UTC)
+        host = controlplane.write_cluster_files(
+            state / "host", name="host", port=settings.port("host-api"), now=now
+        )
+        repository = pki_services.ensure_serving(state / "pki", CHART_REPOSITORY, ("127.0.0.1", "localhost"), now)
+        argocd.layout(state).prepare("127.0.0.1", repository.authority.read_bytes())
+        argocd.ensure_kubeconfig(host.pki, now)
+        request = certificates.Request(common_name=objects.CONTROLLERS_USER)
+        pki.ensure_kubeconfig(host.pki, CONTROLLERS, request, now=now)
+    return Platform(
+        settings=settings, parts=parts, supervisor=AsyncSupervisor(state), meter=meter, store=store, host=host,
+        repository=repository,
+    )
+
+
+async def _start_repository(platform: Platform) -> None:
+    with platform.meter.step("chart repository (https)"):
+        charts = await asyncio.to_thread(
+            chartrepository.package, resources.folder("charts"), platform.settings.state / "charts",
+            helm=platform.parts["helm"],
+        )
+        process = await platform.ensure(ProcessSpec(
+            name=CHART_REPOSITORY, cwd=platform.settings.state, log=platform.logs / f"{CHART_REPOSITORY}.log",
+            argv=(
+                sys.executable, "-m", "dpf.local.chartrepository", "--dir", str(charts),
+                "--port", str(platform.settings.port("chart-repository")),
+                "--cert", str(platform.repository.certificate), "--key", str(platform.repository.key),
+            ),
+        ))
+        await controlplane.wait_ready(
+            f"https://127.0.0.1:{platform.settings.port('chart-repository')}", process=process,
+            ssl=ssl.create_default_context(cafile=str(platform.repository.authority)), path="/dpf/index.yaml",
+        )
+
+
+async def _start_argocd_repo_server(platform: Platform) -> None:
+    redis, repo_server, _ = platform.argocd
+    with platform.meter.step("redis, Argo CD repository server"):
+        await platform.ensure(redis)
+        process = await platform.ensure(repo_server)
+        await _healthy(platform, "argocd-repo-server-metrics", process, "/healthz")
+
+
+async def _start_clusters(platform: Platform) -> None:
+    """The host cluster, then everything that lives on it."""
+    with platform.meter.step("host cluster: API server answers"):
+        await platform.ensure(controlplane.etcd_spec(platform.store, platform.parts["etcd"], logs=platform.logs))
+        api_server = await platform.ensure(controlplane.apiserver_spec(
+            platform.host, platform.store, platform.parts["kube-apiserver"], logs=platform.logs
+        ))
+        # It serves its administrator a second before /readyz: what does not need more starts here.
+        await _host_answers(platform, api_server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?limit=1")
+    async with connect.client(platform.host.admin_kubeconfig) as host, asyncio.TaskGroup() as group:
+        group.create_task(_start_host_controllers(platform, api_server))
+        with platform.meter.step("CRDs and RBAC"):
+            await _install(platform, host)
+        group.create_task(_start_argocd_controller(platform))
+        group.create_task(_start_dpf(platform))
+        group.create_task(_start_dpu_cluster(platform, host))
+
+
+async def _start_host_controllers(platform: Platform, api_server: Process) -> None:
+    with platform.meter.step("host cluster: ready"):
+        await _host_answers(platform, api_server, "/readyz")
+        for build, part in (
+            (controlplane.controller_manager_spec, "kube-controller-manager"),
+            (controlplane.scheduler_spec, "kube-scheduler"),
+        ):
+            await platform.ensure(build(platform.host, platform.parts[part], logs=platform.logs))
+
+
+async def _install(platform: Platform, host: port.Client) -> None:
+    await manifests.ensure(host, [objects.namespace()])
+    await manifests.ensure_crds(host, objects.crds(platform.parts.argocd_crds))
+    await manifests.ensure(host, [
+        *argocd.objects(), *objects.controllers_rbac(), objects.operator_config(), objects.dpu_cluster(),
+    ])
+
+
+async def _start_argocd_controller(platform: Platform) -> None:
+    with platform.meter.step("Argo CD application controller"):
+        process = await platform.ensure(platform.argocd[2])
+        await _healthy(platform, "argocd-application-controller-metrics", process, "/healthz")
+
+
+async def _start_dpf(platform: Platform) -> None:
+    with platform.meter.step("our controllers"):
+        process = await platform.ensure(ProcessSpec(
+            name=CONTROLLERS, cwd=platform.settings.state, log=platform.logs / f"{CONTROLLERS}.log",
+            argv=(
+                sys.executable, "-m", "dpf", "run", "all",
+                "--kubeconfig", str(platform.host.pki.kubeconfig(CONTROLLERS)),
+                "--local-state", str(platform.settings.state),
+                "--metrics-address", f"127.0.0.1:{platform.settings.port('controllers-metrics')}",
+            ),
+        ))
+        await _healthy(platform, "controllers-metrics", process, "/readyz")
+
+
+async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
+    with platform.meter.step("DPU cluster Ready"):
+        found = await wait.until(
+            host, dpucluster.DPUCluster, objects.DPU_CLUSTER, names.DPF_NAMESPACE,
+            accept=lambda cluster: wait.condition_is_true(cluster, "Ready"), timeout_s=_STEP_TIMEOUT_S,
+        )
+        await _save_dpu_kubeconfig(platform, host, found)
+    kubeconfig_path = environment.dpu_kubeconfig(platform.settings.state)
+    async with connect.client(kubeconfig_path, name="dpu") as dpu:
+        with platform.meter.step(f"{platform.settings.dpus} emulated DPUs joined and Ready"):
+            await platform.ensure(await nodes.prepare(platform.settings, dpu, kubeconfig_path))
+            await nodes.wait_ready(dpu, platform.settings.dpu_names, _STEP_TIMEOUT_S)
+
+
+async def _save_dpu_kubeconfig(
+    platform: Platform, host: port.Client, cluster: dpucluster.DPUCluster | None,
+) -> None:
+    """Put the administrator's kubeconfig where `dpfctl local env` points."""
+    if cluster is None or not cluster.spec.kubeconfig:
+        raise errors.StepError(f"DPUCluster {objects.DPU_CLUSTER} is Ready but names no kubeconfig Secret")
+    secret = await host.get(core.Secret, cluster.spec.kubeconfig, names.DPF_NAMESPACE)
+    content = base64.b64decode((secret.data or {})["super-admin.conf"])
+    await asyncio.to_thread(files.write_atomic, environment.dpu_kubeconfig(platform.settings.state), content)
+
+
+async def _host_answers(platform: Platform, process: Process, path: str) -> None:
+    await controlplane.wait_ready(
+        platform.host.server, ssl=controlplane.admin_ssl(platform.host), process=process, path=path
+    )
+
+
+async def _healthy(platform: Platform, port_name: str, process: Process, path: str) -> None:
+    url = f"http://127.0.0.1:{platform.settings.port(port_name)}"
+    await controlplane.wait_ready(url, ssl=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), process=process, path=path)

@@ -1,0 +1,75 @@
+"""What a pass came to, as a value: the only thing that decides when the key is looked at again.
+
+Pure. `reconcile` makes one, `manager` turns it into queue operations. The table:
+
+    Done                  nothing more to do                            until something changes; resync
+    Wait(after_s, why)    in progress, or something else must change    after `after_s`, or on a watch event when None
+    Retry(error)          something failed                              backoff
+    Stuck(reason)         the object itself is wrong                    until something changes; resync
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dpf.runtime.plan import Applied, Finding, Plan, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Actual is as desired."""
+
+    label = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not there yet, and nothing is wrong. `after_s` None: a watch will tell."""
+
+    after_s: float | None
+    why: str
+
+    label = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Something failed; try again after a backoff."""
+
+    error: str
+
+    label = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Only a change of the object, or of something it names, can help."""
+
+    reason: str
+
+    label = "stuck"
+
+
+Result = Done | Wait | Retry | Stuck
+
+
+def conclude(plan: Plan, applied: Applied) -> Result:
+    """The result of a pass that carried out `plan`.
+
+    Every failed action means Retry, also one that the API server refused for good: what makes it pass later (a role, a
+    CRD, an admission policy) is nothing we watch.
+    """
+    failed = next((o.error for r in applied.results for o in r.outcomes if o.error is not None), None)
+    if failed is not None:
+        return Retry(failed)
+    findings = [f for r in applied.results if r.ran for f in r.findings]
+    if plan.wake_after_s is not None:
+        return Wait(plan.wake_after_s, _first(findings))
+    if any(f.severity is Severity.INVALID for f in findings):
+        return Stuck(_first([f for f in findings if f.severity is Severity.INVALID]))
+    return Wait(None, _first(findings)) if findings else Done()
+
+
+def _first(findings: Sequence[Finding]) -> str:
+    return findings[0].message if findings else ""

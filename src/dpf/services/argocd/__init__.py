@@ -1,0 +1,1 @@
+"""What this project tells Argo CD: Applications, AppProjects and cluster Secrets, built from plain values."""

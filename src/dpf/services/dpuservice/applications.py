@@ -1,0 +1,132 @@
+"""The Applications of a DPUService: wanted, stale, paused, to be removed (behaviour-service.md 3.5 and 3.8).
+
+Pure. Called by this kind's planner. Applications are found by labels; a name is chosen once, when one is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from dpf.api.argocd import RESOURCES_FINALIZER, SKIP_RECONCILE_ANNOTATION, Application
+from dpf.api.dpucluster import DPUCluster
+from dpf.api.dpuservice import DPUService, DPUServiceSpec
+from dpf.api.meta import Key, object_key
+from dpf.runtime.plan import Action, Apply, Delete, Patch
+from dpf.services import values
+from dpf.services.argocd import build
+from dpf.services.dpuservice import daemonset, naming, targets
+from dpf.services.dpuservice.snapshot import Snapshot
+
+
+def plan_wanted(
+    snapshot: Snapshot, spec: DPUServiceSpec, destinations: Iterable[build.Destination]
+) -> Iterator[Action]:
+    """Creates or corrects the Application at each destination, and wakes one that a pause put to sleep.
+
+    One that is being deleted is left alone: it is made again when it is gone.
+    """
+    for destination in destinations:
+        actual = targets.application_at(destination, snapshot.applications)
+        if actual is not None and actual.metadata.deletionTimestamp is not None:
+            continue
+        wanted = _build(snapshot, spec, destination, actual)
+        if actual is None or _differs(actual, wanted):
+            yield Apply(object=wanted, because=f"DPUService is installed in cluster {destination.name}")
+        if actual is not None and SKIP_RECONCILE_ANNOTATION in (actual.metadata.annotations or {}):
+            yield _annotate(actual, None, because="DPUService is not paused")
+
+
+def stale(snapshot: Snapshot) -> tuple[Application, ...]:
+    """Applications of the service at places where it no longer belongs, and second ones at the same place.
+
+    Everything that is not the Application of a destination is stale; an unusable cluster is a destination nevertheless.
+    """
+    found = (targets.application_at(d, snapshot.applications) for d in targets.destinations(snapshot))
+    kept = {object_key(app) for app in found if app is not None}
+    return tuple(app for app in snapshot.applications if object_key(app) not in kept)
+
+
+def plan_pause(applications: Iterable[Application]) -> Iterator[Action]:
+    """Makes Argo CD leave the Applications alone."""
+    for app in applications:
+        if _skip(app) != "true":
+            yield _annotate(app, "true", because="DPUService is paused")
+
+
+def plan_removal(applications: Iterable[Application], *, because: str) -> Iterator[Action]:
+    """Deletes Applications. A paused one must be woken, or Argo CD never carries out its finalizer."""
+    for app in applications:
+        if _skip(app) == "true":
+            yield _annotate(app, "false", because="Argo CD must finish the deletion")
+        if app.metadata.deletionTimestamp is None:
+            yield Delete(kind=Application, key=object_key(app), uid=app.metadata.uid, because=because)
+
+
+def wanted_names(service: DPUService, clusters: Iterable[DPUCluster], aliases: Iterable[str]) -> tuple[str, ...]:
+    """Names that new Applications would like to have; the observation looks up who holds them."""
+    if service.spec is not None and service.spec.deployInCluster:
+        return (naming.application_name(build.IN_CLUSTER, service.metadata.name),)
+    if not targets.selected(service, clusters):
+        return ()
+    return tuple(naming.application_name(alias, service.metadata.name) for alias in aliases)
+
+
+def notes(snapshot: Snapshot) -> Iterator[str]:
+    """For each Application that could not have the documented name: its name, and why."""
+    for destination in targets.destinations(snapshot):
+        actual = targets.application_at(destination, snapshot.applications)
+        cluster = destination.cluster.name if destination.cluster else destination.name
+        documented = naming.application_name(cluster, snapshot.service.metadata.name)
+        if actual is not None and actual.metadata.name != documented:
+            yield f"Application {object_key(actual)} is not called {documented}, because that name was taken."
+
+
+def _name(snapshot: Snapshot, destination: build.Destination) -> str:
+    """The documented name, unless somebody else has it or an older DPUService of the same name may still want it."""
+    documented = naming.application_name(destination.name, snapshot.service.metadata.name)
+    older = [n for n in snapshot.namesakes if naming.seniority(n) < naming.seniority(snapshot.service)]
+    rivals = [n for n in older if _wants(n, snapshot, destination)]
+    if documented in snapshot.name_holders or rivals:
+        return naming.unique(documented, snapshot.key)
+    return documented
+
+
+def _wants(namesake: DPUService, snapshot: Snapshot, destination: build.Destination) -> bool:
+    if destination.cluster is None:
+        return bool(namesake.spec and namesake.spec.deployInCluster)
+    clusters = targets.selected(namesake, (view.cluster for view in snapshot.clusters))
+    return any(object_key(cluster) == destination.cluster for cluster in clusters)
+
+
+def _build(
+    snapshot: Snapshot, spec: DPUServiceSpec, destination: build.Destination, actual: Application | None
+) -> Application:
+    name = actual.metadata.name if actual is not None else _name(snapshot, destination)
+    source = spec.helmChart.source
+    return build.application(
+        Key(snapshot.dpf_namespace, name), service=snapshot.key, destination=destination, chart=source,
+        release_name=naming.release_name(name, source.releaseName),
+        values=daemonset.compute_values(snapshot.service, spec, destination),
+    )
+
+
+def _differs(actual: Application, wanted: Application) -> bool:
+    labels = actual.metadata.labels or {}
+    return (
+        any(labels.get(key) != value for key, value in (wanted.metadata.labels or {}).items())
+        or RESOURCES_FINALIZER not in (actual.metadata.finalizers or ())
+        or not values.same(msgspec.to_builtins(actual.spec), msgspec.to_builtins(wanted.spec))
+    )
+
+
+def _skip(app: Application) -> str | None:
+    return (app.metadata.annotations or {}).get(SKIP_RECONCILE_ANNOTATION)
+
+
+def _annotate(app: Application, value: str | None, *, because: str) -> Patch:
+    return Patch(
+        kind=Application, key=object_key(app), because=because,
+        patch={"metadata": {"annotations": {SKIP_RECONCILE_ANNOTATION: value}}},
+    )

@@ -1,0 +1,127 @@
+"""What must exist before Applications can work: Argo CD's view of the clusters, namespaces, pull secrets.
+
+Pure. Called by this kind's planner (behaviour-service.md 3.4). Every cluster is prepared, selected or not; which failures
+count is decided where the condition is computed. Namespaces are never removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dpf.api import core, names
+from dpf.api.argocd import AppProject
+from dpf.api.meta import Key, ObjectMeta, object_key
+from dpf.runtime import diff
+from dpf.runtime.plan import HOST, Action, Apply, ClusterKey, Delete
+from dpf.services.argocd import build
+from dpf.services.dpuservice import targets
+from dpf.services.dpuservice.snapshot import ClusterView, Remote, Snapshot, Unusable
+
+
+def plan_argocd(snapshot: Snapshot) -> Iterator[Action]:
+    """AppProjects, and one cluster Secret for each DPUCluster that can be reached.
+
+    Broken clusters are left as they are: an older Secret may still serve.
+    """
+    clusters = [view.cluster for view in snapshot.clusters]
+    argo_names = targets.argo_names(clusters, snapshot.cluster_secrets)
+    yield from _projects(snapshot, sorted(argo_names.aliases.values()))
+    existing = {(s.metadata.name): s for s in snapshot.cluster_secrets}
+    for view in snapshot.clusters:
+        if isinstance(view.credentials, Unusable):
+            continue
+        secret = build.cluster_secret(
+            view.key, secret_name=argo_names.secrets[view.key], name=argo_names.aliases[view.key],
+            namespace=snapshot.argocd_namespace, credentials=view.credentials,
+        )
+        yield from _ensure(existing.get(secret.metadata.name), secret, because=f"Argo CD must reach DPUCluster {view.key}")
+
+
+def plan_orphans(snapshot: Snapshot) -> Iterator[Action]:
+    """Cluster Secrets whose DPUCluster is gone.
+
+    As long as Argo CD believes in the cluster, it waits for it before it lets go of the Applications there.
+    """
+    known = {view.key for view in snapshot.clusters}
+    for secret in snapshot.cluster_secrets:
+        owner = targets.secret_owner(secret)
+        if owner is not None and owner not in known and secret.metadata.deletionTimestamp is None:
+            yield Delete(kind=core.Secret, key=object_key(secret), uid=secret.metadata.uid,
+                         because=f"DPUCluster {owner} is gone")
+
+
+def plan_host(snapshot: Snapshot) -> Iterator[Action]:
+    """The labelled namespace of a service in the host cluster."""
+    wanted = _namespace(snapshot.key.namespace)
+    yield from _ensure(snapshot.host_namespace, wanted, because="DPUService is deployed in the host cluster")
+
+
+def plan_cluster(snapshot: Snapshot, view: ClusterView, remote: Remote) -> Iterator[Action]:
+    """The namespace in one DPU cluster and, unless it is being deleted, the pull secrets in it."""
+    if is_terminating(remote.namespace):
+        return
+    wanted = _namespace(snapshot.key.namespace)
+    yield from _ensure(remote.namespace, wanted, cluster=view.key, because="DPUService needs its namespace")
+    there = {secret.metadata.name: secret for secret in remote.pull_secrets}
+    for secret in snapshot.pull_secrets:
+        yield from _mirror(there.pop(secret.metadata.name, None), secret, view.key)
+    yield from remove_pull_secrets(view.key, there.values(), because="there is no such pull secret in the host cluster")
+
+
+def remove_pull_secrets(cluster: ClusterKey, secrets: Iterable[core.Secret], *, because: str) -> Iterator[Delete]:
+    """Removes mirrored pull secrets from one DPU cluster."""
+    for secret in secrets:
+        if secret.metadata.deletionTimestamp is None:
+            yield Delete(cluster=cluster, kind=core.Secret, key=object_key(secret), uid=secret.metadata.uid,
+                         because=because)
+
+
+def is_terminating(namespace: core.Namespace | None) -> bool:
+    """Whether nothing can be created in the namespace any more."""
+    return namespace is not None and namespace.metadata.deletionTimestamp is not None
+
+
+def _projects(snapshot: Snapshot, dpu_clusters: list[str]) -> Iterator[Action]:
+    for name, destinations in ((build.DPU_PROJECT, dpu_clusters), (build.HOST_PROJECT, [build.IN_CLUSTER])):
+        wanted = build.project(
+            name, namespace=snapshot.argocd_namespace, destinations=destinations,
+            application_namespace=snapshot.dpf_namespace,
+        )
+        actual: AppProject | None = snapshot.projects.get(name)
+        yield from _ensure(actual, wanted, because="Applications of DPUServices need their project")
+
+
+def _namespace(name: str) -> core.Namespace:
+    labels = {names.PREREQ_NAMESPACE_LABEL: name, names.PREREQ_LABEL: "true"}
+    return core.Namespace(metadata=ObjectMeta(name=name, labels=labels))
+
+
+def _mirror(actual: core.Secret | None, source: core.Secret, cluster: ClusterKey) -> Iterator[Action]:
+    wanted = core.Secret(
+        metadata=ObjectMeta(
+            name=source.metadata.name, namespace=source.metadata.namespace, labels=source.metadata.labels
+        ),
+        type=source.type, data=source.data, immutable=source.immutable,
+    )
+    if actual is not None and _must_be_replaced(actual, wanted):
+        yield Delete(cluster=cluster, kind=core.Secret, key=object_key(actual), uid=actual.metadata.uid,
+                     because="its type or its immutable content changed in the host cluster")
+        actual = None
+    # A key that only the copy has is a key that was removed in the host cluster.
+    if actual is not None and (actual.data or {}) == (wanted.data or {}) and diff.covers(actual, wanted):
+        return
+    yield Apply(cluster=cluster, object=wanted, because="pull secret of the host cluster")
+
+
+def _must_be_replaced(actual: core.Secret, wanted: core.Secret) -> bool:
+    """Kubernetes never changes the type of a Secret, nor anything in an immutable one."""
+    frozen = bool(actual.immutable) and ((actual.data or {}) != (wanted.data or {}) or not wanted.immutable)
+    return (actual.type or "Opaque") != (wanted.type or "Opaque") or frozen
+
+
+def _ensure(
+    actual: core.Namespace | core.Secret | AppProject | None, wanted: core.Namespace | core.Secret | AppProject, *,
+    because: str, cluster: Key = HOST,
+) -> Iterator[Apply]:
+    if actual is None or not diff.covers(actual, wanted):
+        yield Apply(cluster=cluster, object=wanted, because=because)

@@ -1,0 +1,109 @@
+"""Which clusters a DPUService goes to, and what Argo CD calls them (behaviour-service.md 3.5).
+
+Pure. Called by this kind's planner, its status and its observation (which needs the wanted names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dpf.api import names
+from dpf.api.argocd import Application
+from dpf.api.core import Secret
+from dpf.api.dpucluster import DPUCluster
+from dpf.api.dpuservice import DPUService
+from dpf.api.meta import Key, object_key
+from dpf.kube import selectors
+from dpf.services.argocd import build
+from dpf.services.dpuservice import naming
+from dpf.services.dpuservice.snapshot import ClusterView, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgoNames:
+    """What Argo CD calls each DPUCluster, and the Secret of each."""
+
+    aliases: Mapping[Key, str]
+    secrets: Mapping[Key, str]
+
+
+def problem(service: DPUService) -> str | None:
+    """What is wrong with the spec's choice of clusters, for the user; None when it can be followed."""
+    if service.spec is None:
+        return "spec: the DPUService has none; set spec.helmChart"
+    try:
+        selectors.matches(service.spec.dpuClusterSelector, {})
+    except selectors.SelectorError as error:
+        return f"spec.dpuClusterSelector: {error}"
+    return None
+
+
+def selected(service: DPUService, clusters: Iterable[DPUCluster]) -> tuple[DPUCluster, ...]:
+    """DPUClusters that the service goes to: selected and not being deleted. None for `deployInCluster`."""
+    spec = service.spec
+    if spec is None or spec.deployInCluster or problem(service):
+        return ()
+    return tuple(
+        cluster for cluster in clusters
+        if cluster.metadata.deletionTimestamp is None
+        and selectors.matches(spec.dpuClusterSelector, cluster.metadata.labels)
+    )
+
+
+def views(snapshot: Snapshot) -> tuple[ClusterView, ...]:
+    """The selected DPUClusters with what is known about them."""
+    chosen = {object_key(c) for c in selected(snapshot.service, (view.cluster for view in snapshot.clusters))}
+    return tuple(view for view in snapshot.clusters if view.key in chosen)
+
+
+def destinations(snapshot: Snapshot) -> tuple[build.Destination, ...]:
+    """Where an Application of the service has to be, the unusable clusters included."""
+    if snapshot.service.spec is not None and snapshot.service.spec.deployInCluster:
+        return (build.Destination(name=build.IN_CLUSTER),)
+    aliases = argo_names((view.cluster for view in snapshot.clusters), snapshot.cluster_secrets).aliases
+    return tuple(build.Destination(name=aliases[view.key], cluster=view.key) for view in views(snapshot))
+
+
+def argo_names(clusters: Iterable[DPUCluster], cluster_secrets: Iterable[Secret]) -> ArgoNames:
+    """Names for all DPUClusters: those they hold, and none that a Secret of somebody else has."""
+    every = tuple(clusters)
+    owned: dict[Key, Secret] = {}
+    foreign: list[Secret] = []
+    for secret in cluster_secrets:
+        owner = secret_owner(secret)
+        if owner is None:
+            foreign.append(secret)
+        else:
+            owned[owner] = secret
+    return ArgoNames(
+        aliases=naming.cluster_aliases(
+            every, {key: build.cluster_name_in(secret) for key, secret in owned.items()},
+            {build.cluster_name_in(secret) for secret in foreign},
+        ),
+        secrets=naming.cluster_secret_names(
+            every, {key: secret.metadata.name for key, secret in owned.items()},
+            {secret.metadata.name for secret in foreign},
+        ),
+    )
+
+
+def secret_owner(secret: Secret) -> Key | None:
+    """The DPUCluster that a cluster Secret stands for; None for one that somebody else made."""
+    labels = secret.metadata.labels or {}
+    if names.CLUSTER_LABEL not in labels or names.CLUSTER_NAMESPACE_LABEL not in labels:
+        return None
+    return Key(labels[names.CLUSTER_NAMESPACE_LABEL], labels[names.CLUSTER_LABEL])
+
+
+def application_at(destination: build.Destination, applications: Iterable[Application]) -> Application | None:
+    """The service's Application at `destination`, found by its labels and never by its name."""
+    found = [app for app in applications if is_at(app, destination)]
+    return min(found, key=naming.seniority, default=None)
+
+
+def is_at(application: Application, destination: build.Destination) -> bool:
+    """Whether the labels of `application` say that it belongs to `destination`."""
+    labels = application.metadata.labels or {}
+    wanted = destination.labels
+    return all(labels.get(key) == wanted.get(key) for key in (names.CLUSTER_LABEL, names.CLUSTER_NAMESPACE_LABEL))
