@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+
 from dpf.api.schema import UNSET, Rule, Schema
 
 Node = dict[str, Any]
@@ -201,7 +202,7 @@ def _annotated(node: Node, schema: Schema, where: str) -> Node:
         tail["oneOf"] = [{"required": list(names)} for names in schema.one_of_required]
     if schema.rules:
         tail["x-kubernetes-validations"] = build_rules(schema.rules)
-    children = {key: node.pop(key) for key in ("items", "additionalProperties", "properties", "required")
+    children: Node = {key: node.pop(key) for key in ("items", "additionalProperties", "properties", "required")
                 if key in node}
     return {**head, **node, **tail, **children}
 

@@ -65,7 +65,7 @@ class JoinToken(Model):
     ttl: Annotated[
         str,
         Schema(
-            default="2h", max_length=10, required=False,
+            format="duration", default="2h", max_length=10, required=False,
             rules=(
                 Rule(rule="duration(self) >= duration('10m')",
                      message="ttl has to be at least 10m so a token outlives BFB flashing"),

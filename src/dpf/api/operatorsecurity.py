@@ -188,7 +188,7 @@ class VaultTransit(Model):
     ] = "transit"
 
 
-class VaultKMS(Model):
+class VaultKMS(Model, kw_only=True):
     """Encryption keys of DPU clusters from Vault; off by default."""
 
     disable: Disable = None

@@ -1,7 +1,7 @@
 """Entry point of `dpfctl`: the list of verbs, exit codes, and how an error is printed.
 
 A verb's module is imported when the verb is used, so `dpfctl --help` costs click and nothing else. Exit codes: 0 done,
-1 any error (behaviour-service.md 10.1), 130 interrupted, 141 when the reader of a pipe has gone.
+1 any error (behaviour-service.md 10.1), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 
 from dpf.cli import cluster
 
-OK, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 130, 141
+OK, FAILED, INTERRUPTED = 0, 1, 130
 DEBUG: Final = "DPFCTL_DEBUG"
 
 
@@ -77,7 +77,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run `dpfctl` with `arguments` and return its exit code; every error is printed here, none as a traceback."""
     try:
         result = dpfctl.main(args=list(arguments), prog_name="dpfctl", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as shown:
         click.echo(shown.format_message())
         return OK
@@ -86,13 +85,11 @@ def run(arguments: Sequence[str]) -> int:
         return FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        _drop_stdout()
-        return PIPE_CLOSED
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
-        click.echo(f"error: this is a defect of dpfctl: {type(error).__name__}; run again with {DEBUG}=1 for details", err=True)
+        name = type(error).__name__
+        click.echo(f"error: this is a defect of dpfctl: {name}; run again with {DEBUG}=1 for details", err=True)
         return FAILED
     return result if isinstance(result, int) else OK
 
@@ -104,13 +101,9 @@ def main() -> None:
 
 def _print(error: click.ClickException) -> None:
     click.echo(f"error: {error.format_message()}", err=True)
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        click.echo(f"Run '{error.ctx.command_path} --help' for usage.", err=True)
-
-
-def _drop_stdout() -> None:
-    """What is still buffered has no reader; without this the interpreter complains about it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "dpfctl"
+        click.echo(f"Run '{command} --help' for usage.", err=True)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def parts(output: str) -> None:
     """Find, download or build the engines, and say where each comes from."""
     from dpf.local.platform import part_list
 
-    click.echo(_guard(lambda: part_list.resolve(output, progress=lambda line: click.echo(line, err=True))))
+    click.echo(_guard(lambda: _wait_for(part_list.resolve(output, lambda line: click.echo(line, err=True)))))
 
 
 def _existing(state: Path | None) -> Any:  # noqa: ANN401 - Settings, imported lazily

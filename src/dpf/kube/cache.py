@@ -23,8 +23,8 @@ T = TypeVar("T", bound=Object)
 IndexFunction = Callable[[Any], Iterable[str]]
 """Values under which an object is found; computed when it changes, must be pure and total."""
 Callback = Callable[[Any, Any], None]
-"""`callback(old, new)`: old is None on creation, new is None on deletion. Both are shared between callbacks: do not keep
-or change them. A callback must not raise."""
+"""`callback(old, new)`: old is None on creation, new is None on deletion. Both are shared between callbacks: do not
+change them. A callback must not raise."""
 
 _NAMESPACE: Final = "metadata.namespace"
 _PACK: Final = msgspec.msgpack.Encoder().encode
@@ -105,7 +105,7 @@ class Store(Generic[T]):
         await self._synced.wait()
 
     def add_index(self, name: str, function: IndexFunction) -> None:
-        """Declare an index; entries that are there already are filed. Raises ValueError for another one of that name."""
+        """Declare an index; entries that are there already are filed. Raises ValueError when the name is taken."""
         if self._functions.get(name, function) is not function or name == _NAMESPACE:
             raise ValueError(f"{self.kind.resource.kind}: an index {name!r} exists with another function")
         if name in self._functions:
@@ -130,14 +130,14 @@ class Store(Generic[T]):
             )
         return self._decode(entry.packed) if entry is not None else None
 
-    def list(self, namespace: str | None = None, selector: LabelSelector | None = None) -> list[T]:
+    def list(self, namespace: str | None = None, selector: LabelSelector | None = None) -> tuple[T, ...]:
         """Private copies of the selected objects; unreadable ones are left out. Raises NotSynced, SelectorError."""
         self._require_synced()
         if namespace is None:
             return self._select(self._entries, selector)
         return self._select(self._indexes[_NAMESPACE].get(namespace, {}), selector)
 
-    def by_index(self, name: str, value: str) -> list[T]:
+    def by_index(self, name: str, value: str) -> tuple[T, ...]:
         """Private copies of the objects filed under `value`. Raises NotSynced; KeyError for an undeclared index."""
         self._require_synced()
         return self._select(self._indexes[name].get(value, {}), None)
@@ -234,11 +234,11 @@ class Store(Generic[T]):
             self._indexes[name].setdefault(value, {})[key] = None
         entry.postings = postings
 
-    def _select(self, keys: Iterable[Key], selector: LabelSelector | None) -> list[T]:
+    def _select(self, keys: Iterable[Key], selector: LabelSelector | None) -> tuple[T, ...]:
         packed = [self._entries[key].packed for key in keys if key not in self._unreadable]
         if selector is not None:
             packed = [p for p in packed if selectors.matches(selector, _LABELLED.decode(p).metadata.labels)]
-        return [self._decode(p) for p in packed]
+        return tuple([self._decode(p) for p in packed])
 
     def _require_synced(self) -> None:
         if not self._synced.is_set():
@@ -279,7 +279,7 @@ class Cache:
             store = self._stores[kind] = Store(kind, cluster=self.name, scope=wanted)
         elif store.scope.widened(wanted) != store.scope:
             if kind in self._started:
-                raise ValueError(f"{kind.resource.kind}: already cached with a narrower scope; register before starting")
+                raise ValueError(f"{kind.resource.kind}: followed in a narrower scope; register before starting")
             store.scope = store.scope.widened(wanted)
         for name, function in (indexes or {}).items():
             store.add_index(name, function)
@@ -309,7 +309,7 @@ class Cache:
         try:
             return self._stores[kind]
         except KeyError:
-            raise LookupError(f"{kind.resource.kind} is not cached for cluster {self.name}; register it first") from None
+            raise LookupError(f"{kind.resource.kind} is not cached for {self.name}; register it first") from None
 
     def get(self, kind: type[T], key: Key) -> T | None:
         """See `Store.get`."""
@@ -317,11 +317,11 @@ class Cache:
 
     def list(
         self, kind: type[T], namespace: str | None = None, selector: LabelSelector | None = None
-    ) -> list[T]:
+    ) -> tuple[T, ...]:
         """See `Store.list`."""
         return self.store(kind).list(namespace, selector)
 
-    def by_index(self, kind: type[T], index: str, value: str) -> list[T]:
+    def by_index(self, kind: type[T], index: str, value: str) -> tuple[T, ...]:
         """See `Store.by_index`."""
         return self.store(kind).by_index(index, value)
 

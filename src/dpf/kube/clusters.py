@@ -1,8 +1,8 @@
 """Every cluster we talk to: the host and one `Cluster` per DPUCluster, each with its own client, cache and health.
 
-A controller that follows DPUCluster objects calls `ensure` and `remove`; everybody else asks `get` and is handed either a
-connected cluster or `Unreachable`, a value that a snapshot can hold. Each cluster is probed by its own task with its own
-backoff, so a dead or slow one never delays another. Texts: behaviour-service.md section 8.
+A controller that follows DPUCluster objects calls `ensure` and `remove`; everybody else asks `get` and is handed either
+a connected cluster or `Unreachable`, a value that a snapshot can hold. Each cluster is probed by its own task with its
+own backoff, so a dead or slow one never delays another. Texts: behaviour-service.md section 8.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dpf.kube import errors, http, kubeconfig
 from dpf.kube.cache import Cache, IndexFunction
 from dpf.kube.client import Client
 from dpf.kube.kubeconfig import Connection
-from dpf.kube.reflector import Reflectors, Timing
+from dpf.kube.reflector import REAL_TIME, Reflectors, Timing
 
 T = TypeVar("T", bound=Object)
 
@@ -87,6 +87,8 @@ class Cluster:
         self._client: Client | None = None
         self._reflectors: Reflectors | None = None
         self._task: asyncio.Task[None] | None = None
+        self.changing = asyncio.Lock()
+        """Held while the connection is exchanged, so that two exchanges do not overlap."""
 
     @property
     def client(self) -> Client:
@@ -106,8 +108,12 @@ class Cluster:
         self._task = asyncio.create_task(self._supervise(client), name=f"cluster {self.key}")
         self._task.add_done_callback(self._ended)
 
+    def expect(self) -> None:
+        """Another kubeconfig has come: what was known about health no longer counts."""
+        self._move(Connecting(_stamp(self._now())))
+
     def refuse(self, why: str) -> None:
-        """There is no way to connect, because of `why`, until `connect` is called."""
+        """There is no way to connect, because of `why`, until `connect` is called. A connection that exists is left."""
         self._move(Unreachable(why, _stamp(self._now())))
 
     async def disconnect(self, why: str) -> None:
@@ -162,6 +168,8 @@ class Cluster:
     def _move(self, new: Health) -> None:
         """Announce a change. The same state with the same words keeps its `since`."""
         old = self.health
+        if isinstance(old, Connecting) and isinstance(new, Connecting):
+            return
         if isinstance(old, Connected) and isinstance(new, Connected) and old.version == new.version:
             return
         if isinstance(old, Unreachable) and isinstance(new, Unreachable):
@@ -196,6 +204,16 @@ class _Registration:
     indexes: Mapping[str, IndexFunction]
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Stands where a kubeconfig should be: why there is none."""
+
+    why: str
+
+
+_Source = bytes | Connection | _Refusal
+
+
 class ClusterRegistry:
     """The host cluster, and DPU clusters by key. Use it in one event loop.
 
@@ -203,14 +221,14 @@ class ClusterRegistry:
     """
 
     def __init__(
-        self, host: Client, *, connect: Callable[[Connection, str], Client] | None = None, timing: Timing = Timing(),
+        self, host: Client, *, connect: Callable[[Connection, str], Client] | None = None, timing: Timing = REAL_TIME,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._connect = connect or (lambda connection, name: http.HTTPClient(connection, name=name))
         self._timing = timing
         self._now = now
         self._clusters: dict[Key, Cluster] = {}
-        self._sources: dict[Key, bytes | Connection] = {}
+        self._sources: dict[Key, _Source] = {}
         self._registrations: list[_Registration] = []
         self._object_callbacks: list[tuple[type[Object], ObjectCallback]] = []
         self._health_callbacks: list[HealthCallback] = []
@@ -254,14 +272,11 @@ class ClusterRegistry:
 
         Bytes come from a Secret and are not trusted. One that cannot be used makes the cluster `Unreachable`.
         """
-        if self._sources.get(key) == source:
-            return
-        self._sources[key] = source
-        cluster = self._clusters.get(key)
-        if cluster is None:
-            cluster = self._clusters[key] = self._new_cluster(key)
-        task = asyncio.create_task(self._reconnect(cluster, source), name=f"connect {key}")
-        self._keep(task)
+        self._change_source(key, source)
+
+    def refuse(self, key: Key, why: str) -> None:
+        """There is nothing to connect to `key` with, because of `why`: it is `Unreachable` until `ensure` is called."""
+        self._change_source(key, _Refusal(why))
 
     def remove(self, key: Key) -> None:
         """Leave a cluster. Unknown keys are ignored."""
@@ -269,7 +284,7 @@ class ClusterRegistry:
         self._sources.pop(key, None)
         if cluster is None:
             return
-        self._keep(asyncio.create_task(cluster.disconnect(NO_CONNECTION), name=f"disconnect {key}"))
+        self._keep(asyncio.create_task(self._disconnect(cluster, NO_CONNECTION), name=f"disconnect {key}"))
         for callback in tuple(self._health_callbacks):
             callback(key, cluster.health, None)
 
@@ -303,19 +318,35 @@ class ClusterRegistry:
             self._subscribe(cluster, kind, callback)
         return cluster
 
-    async def _reconnect(self, cluster: Cluster, source: bytes | Connection) -> None:
+    def _change_source(self, key: Key, source: _Source) -> None:
+        if self._sources.get(key) == source:
+            return
+        self._sources[key] = source
+        cluster = self._clusters.get(key)
+        if cluster is None:
+            cluster = self._clusters[key] = self._new_cluster(key)
+        else:
+            cluster.expect()
+        self._keep(asyncio.create_task(self._reconnect(cluster, source), name=f"connect {key}"))
+
+    async def _reconnect(self, cluster: Cluster, source: _Source) -> None:
         """Change over to `source`, unless yet another kubeconfig has come, or the cluster has gone, meanwhile."""
-        await cluster.disconnect(NOT_CONNECTED)
-        if self._sources.get(cluster.key) != source or self._clusters.get(cluster.key) is not cluster:
-            return
-        try:
-            connection = source if isinstance(source, Connection) else kubeconfig.from_secret(
-                source, source=f"kubeconfig of {cluster.key}"
-            )
-        except errors.CredentialsError as error:
-            cluster.refuse(str(error))
-            return
-        cluster.connect(self._connect(connection, str(cluster.key)))
+        async with cluster.changing:
+            await cluster.disconnect(NOT_CONNECTED)
+            if self._sources.get(cluster.key) != source or self._clusters.get(cluster.key) is not cluster:
+                return
+            try:
+                connection = _connection(cluster.key, source)
+            except errors.CredentialsError as error:
+                cluster.refuse(str(error))
+                return
+            cluster.connect(self._connect(connection, str(cluster.key)))
+
+    async def _disconnect(self, cluster: Cluster, why: str) -> None:
+        """Unless the cluster has been given a kubeconfig again meanwhile."""
+        async with cluster.changing:
+            if self._clusters.get(cluster.key) is not cluster or cluster.key not in self._sources:
+                await cluster.disconnect(why)
 
     def _subscribe(self, cluster: Cluster, kind: type[Object], callback: ObjectCallback) -> None:
         cluster.cache.subscribe(kind, lambda old, new: callback(cluster.key, old, new))
@@ -328,6 +359,14 @@ class ClusterRegistry:
         """The event loop holds tasks only weakly."""
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _connection(key: Key, source: _Source) -> Connection:
+    if isinstance(source, Connection):
+        return source
+    if isinstance(source, _Refusal):
+        raise errors.CredentialsError(source.why)
+    return kubeconfig.from_secret(source, source=f"kubeconfig of {key}")
 
 
 def _stamp(moment: datetime) -> str:

@@ -338,14 +338,20 @@ def _refuse_unsupported(config: Kubeconfig, cluster: ClusterEntry, user: UserEnt
 
 
 def _server(config: Kubeconfig, cluster: ClusterEntry) -> str:
-    try:
-        url = urlsplit(cluster.server)
-        legal = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:
-        legal = False
-    if not legal or not _PRINTABLE.fullmatch(cluster.server) or url.username or url.password or url.query or url.fragment:
+    if not _is_server(cluster.server):
         raise errors.CredentialsError(f"{config.source}: the cluster's server is not an URL like https://host:6443")
     return cluster.server.rstrip("/")
+
+
+def _is_server(text: str) -> bool:
+    """Strict: the text becomes a part of every request."""
+    try:
+        url = urlsplit(text)
+        reachable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+    extras = url.username or url.password or url.query or url.fragment
+    return reachable and not extras and _PRINTABLE.fullmatch(text) is not None
 
 
 def _trust(config: Kubeconfig, cluster: ClusterEntry) -> credentials.Trust:

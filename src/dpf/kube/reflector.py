@@ -1,7 +1,7 @@
 """Keeps a `cache.Store` equal to an API server: list, watch, and list again when history is lost.
 
-`clusters.Cluster` runs one `Reflectors` per cluster, which runs one `Reflector` per store. The rules are those of design
-section 5, and each is a test. No decision about objects is made here.
+`clusters.Cluster` runs one `Reflectors` per cluster, which runs one `Reflector` per store. The rules are those of
+design section 5, and each is a test. No decision about objects is made here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast
 
 from dpf.api.meta import Object
@@ -42,13 +42,16 @@ class Timing:
 
     clock: Callable[[], float] = time.monotonic
     sleep: Sleep = asyncio.sleep
-    rng: random.Random = random.Random()  # noqa: S311 - spreads load, guards nothing
+    rng: random.Random = field(default_factory=random.Random)
+
+
+REAL_TIME: Final = Timing()
 
 
 class Reflector(Generic[T]):
     """Follows one kind. `run` returns only by cancellation; anything else is a fault that `Reflectors` makes loud."""
 
-    def __init__(self, client: Client, store: Store[T], *, timing: Timing = Timing()) -> None:
+    def __init__(self, client: Client, store: Store[T], *, timing: Timing = REAL_TIME) -> None:
         self._client = client
         self._store = store
         self._timing = timing
@@ -121,7 +124,13 @@ class Reflector(Generic[T]):
             if event.unreadable is not None:
                 self._report_unreadable(event.unreadable.key, event.unreadable.why)
         self._store.absorb(batch)
-        self._position = batch[-1].resource_version or self._position
+        self._advance(batch[-1].resource_version)
+
+    def _advance(self, position: str) -> None:
+        """Remember where to go on. Raises Expired when history runs backwards: etcd was restored or replaced."""
+        if position.isdigit() and self._position and self._position.isdigit() and int(position) < int(self._position):
+            raise errors.Expired(f"resourceVersion went back from {self._position} to {position}")
+        self._position = position or self._position
 
     async def _recover(self, error: errors.Error) -> None:
         """Decide between going on and listing again; wait longer after each failure in a row."""
@@ -162,7 +171,7 @@ class Reflector(Generic[T]):
 class Reflectors:
     """The reflectors of one cluster. A reflector that ends without being cancelled is reported and started again."""
 
-    def __init__(self, client: Client, cache: Cache, *, timing: Timing = Timing()) -> None:
+    def __init__(self, client: Client, cache: Cache, *, timing: Timing = REAL_TIME) -> None:
         self._client = client
         self._cache = cache
         self._timing = timing

@@ -44,11 +44,9 @@ async def _follow(
         return True, current
     async for batch in client.watch(kind, namespace, resource_version=listing.resource_version, fields=fields):
         for event in batch:
-            if event.type is port.EventType.BOOKMARK:
-                continue
-            current = None if event.type is port.EventType.DELETED else event.object
-            if accept(current):
-                return True, current
+            gone = event.type is port.EventType.DELETED
+            if (gone or event.object is not None) and accept(None if gone else event.object):
+                return True, None if gone else event.object
     return False, None
 
 

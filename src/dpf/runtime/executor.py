@@ -1,8 +1,8 @@
 """Carries out a Plan: the only place where planned actions become requests.
 
-`pipeline` calls it once per pass. Steps run in order. Inside a step every action is tried: clusters at the same time, the
-actions of one cluster one after the other. A cluster that did not answer is not asked again in the same pass, so one dead
-cluster costs one timeout. What is refused becomes an `Outcome` with a text for people; nothing is raised for it.
+`pipeline` calls it once per pass. Steps run in order. Inside a step every action is tried: clusters at the same time,
+the actions of one cluster one after the other. A cluster that did not answer is not asked again in the same pass, so
+one dead cluster costs one timeout. What is refused becomes an `Outcome` with a text for people; nothing is raised.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Remembers our own last write of each root, because the cache learns of it a little later.
 
 Two uses, both by `controller` and `pipeline`: a pass that would start on a root older than our own write is held back
-until the cache has caught up (else it would write the same status twice), and the watch event that merely brings our own
-status back causes no further pass. Our writes are conditional on the resourceVersion that the pass had read, so such an
-echo cannot carry anybody else's change.
+until the cache has caught up (else it would write the same status twice), and the watch event that merely brings our
+own status back causes no further pass. Our writes are conditional on the resourceVersion that the pass had read, so
+such an echo cannot carry anybody else's change.
 
 Losing this memory in a restart costs at most one superfluous pass.
 """

@@ -1,9 +1,9 @@
 """Prometheus metrics of a controller process, in a registry of their own.
 
-    dpf_reconcile_total{controller,result}      passes by result: done, wait, retry, stuck, held, error
+    dpf_reconcile_total{controller,result}      passes by label of their result, or `error` for a bug
     dpf_reconcile_seconds{controller}           duration of a pass (histogram)
     dpf_queue_depth{controller}                 keys that are due now
-    dpf_writes_total{controller,verb,kind}      writes that an API server accepted
+    dpf_writes_total{controller,verb,kind}      writes that an API server (or a driver) accepted
     dpf_events_dropped_total{controller}        Kubernetes Events not written (rate limit, full buffer, refused)
     dpf_cluster_connected{cluster}              1 while a DPU cluster can be worked on
     dpf_leader{name}                            1 while this process is the leader

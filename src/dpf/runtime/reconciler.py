@@ -40,11 +40,15 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
-    """Verbs on one kind; `tools/rbacgen` writes Roles from these. `everywhere` means DPU clusters."""
+    """Verbs on one kind; `tools/rbacgen` writes Roles from these.
+
+    `everywhere` means DPU clusters. `namespace` narrows it to one namespace, where that is known beforehand.
+    """
 
     kind: type[Object]
     verbs: tuple[str, ...]
     everywhere: bool = False
+    namespace: str | None = None
     subresources: tuple[str, ...] = ()
 
 

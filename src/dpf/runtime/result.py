@@ -6,12 +6,15 @@ Pure. `reconcile` makes one, `manager` turns it into queue operations. The table
     Wait(after_s, why)    in progress, or something else must change    after `after_s`, or on a watch event when None
     Retry(error)          something failed                              backoff
     Stuck(reason)         the object itself is wrong                    until something changes; resync
+    Held(for_s)           the cache is behind our own last write        when it has caught up, at most `for_s`
+    Absent                there is no root, or it is not ours           when a root of that name appears
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dpf.runtime.plan import Applied, Finding, Plan, Severity
 
@@ -20,7 +23,7 @@ from dpf.runtime.plan import Applied, Finding, Plan, Severity
 class Done:
     """Actual is as desired."""
 
-    label = "done"
+    label: ClassVar[str] = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Wait:
     after_s: float | None
     why: str
 
-    label = "wait"
+    label: ClassVar[str] = "wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Retry:
 
     error: str
 
-    label = "retry"
+    label: ClassVar[str] = "retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,26 @@ class Stuck:
 
     reason: str
 
-    label = "stuck"
+    label: ClassVar[str] = "stuck"
 
 
-Result = Done | Wait | Retry | Stuck
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The pass did not start, because the cache does not have our own last write of the root yet."""
+
+    for_s: float
+
+    label: ClassVar[str] = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is nothing to reconcile: the root does not exist, or another controller is responsible."""
+
+    label: ClassVar[str] = "absent"
+
+
+Result = Done | Wait | Retry | Stuck | Held | Absent
 
 
 def conclude(plan: Plan, applied: Applied) -> Result:

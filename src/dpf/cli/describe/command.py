@@ -33,15 +33,19 @@ class _DescribeCommand(click.Command):
 @click.option("--show-conditions", metavar="FILTER", default="", help="Objects whose conditions are all listed.")
 @click.option("--show-resources", metavar="FILTER", default=filters.ALL, show_default=True, help="Objects to show.")
 @click.option("--expand-resources", metavar="FILTER", default="", help="Objects whose parts are shown even when Ready.")
-@click.option("--grouping", type=bool, default=True, metavar="BOOL", help="Fold ready objects of a kind into one row.  "
-              "[default: true]")
-@click.option("-c", "--color", type=bool, default=None, metavar="BOOL", help="Colours; NO_COLOR switches them off.  "
-              "[default: on a terminal]")
-@click.option("-o", "--output", default="table", metavar="table|json|yaml", show_default=True, help="Form of the output.")
+@click.option(
+    "--grouping", type=bool, default=True, metavar="BOOL", show_default=True,
+    help="Fold ready objects of one kind into one row.",
+)
+@click.option(
+    "-c", "--color", type=bool, default=None, metavar="BOOL", show_default="on a terminal",
+    help="Use colours; NO_COLOR switches them off.",
+)
+@click.option("-o", "--output", default="table", metavar="table|json|yaml", show_default=True, help="Output format.")
 @cluster.kubeconfig_option
 def describe(
-    target: str, show_conditions: str, show_resources: str, expand_resources: str, *, grouping: bool, color: bool | None,
-    output: str,
+    target: str, *, show_conditions: str, show_resources: str, expand_resources: str, grouping: bool,
+    color: bool | None, output: str,
 ) -> None:
     """Show objects, what they are made of and what is not ready.
 

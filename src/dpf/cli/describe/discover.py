@@ -23,12 +23,13 @@ async def discover(client: Client, branches: Sequence[kinds.Branch]) -> kinds.In
     Raises kube.errors.Error, and click.ClickException unless there is exactly one DPFOperatorConfig.
     """
     wanted = {branch.kind.name: branch.kind for _, branch in kinds.walk(branches)}
-    root, *results = await asyncio.gather(
+    roots, *results = await asyncio.gather(
         _read(client, kinds.ROOT), *(_read(client, kind) for kind in wanted.values())
     )
+    root = _only_root(roots)
     listings = {name: _complete(result) for name, result in zip(wanted, results, strict=True)}
     return kinds.Inventory(
-        root=_only_root(root),
+        root=root,
         objects={name: listing.items for name, listing in listings.items()},
         unreadable=[(name, bad) for name, listing in listings.items() for bad in listing.unreadable],
     )

@@ -33,7 +33,7 @@ def document(root: tree.Node) -> dict[str, list[dict[str, Any]]]:
     """Plain data, in the order of the table."""
     found: dict[str, list[dict[str, Any]]] = {}
     for item in tree.items(root):
-        found.setdefault(_list_name(item.kind), []).append(_described(item))
+        found.setdefault(_list_name(item.kind), []).append(msgspec.to_builtins(_described(item)))
     return found
 
 
@@ -44,7 +44,7 @@ def _list_name(kind: kinds.Kind) -> str:
 def _described(item: tree.Item) -> dict[str, Any]:
     resource = item.kind.view.resource
     return {
-        "metadata": msgspec.to_builtins(item.metadata),
+        "metadata": item.metadata,
         "typeMeta": {"kind": resource.kind, "apiVersion": resource.api_version},
         "conditions": [_condition(condition) for condition in _conditions(item)],
     }

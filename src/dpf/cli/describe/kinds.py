@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from dpf.api import argocd, dpucluster, dpuservice, names
+from dpf.api import argocd, dpfoperatorconfig, dpucluster, dpuservice, names
 from dpf.api.meta import Condition, Key, Model, Object, ObjectMeta, Resource
 from dpf.kube.client import Unreadable
 from dpf.runtime import conditions
@@ -33,9 +33,7 @@ class View(Object):
 class DPFOperatorConfigView(View):
     """The root of every tree."""
 
-    resource: ClassVar[Resource] = Resource(
-        "operator.dpu.nvidia.com", "v1alpha1", "DPFOperatorConfig", "dpfoperatorconfigs"
-    )
+    resource: ClassVar[Resource] = dpfoperatorconfig.DPFOperatorConfig.resource
 
 
 class DPUClusterView(View):

@@ -193,12 +193,12 @@ def _group_key(row: Node) -> tuple[str, str]:
 
 
 def _group(rows: Sequence[Node], kind: kinds.Kind) -> Node:
-    members = tuple(item for row in rows for item in row.items)
+    members = tuple(item for row in sorted(rows, key=_order) for item in row.items)
     times = [item.ready.lastTransitionTime for item in members if item.ready and item.ready.lastTransitionTime]
     namespace, reason = _group_key(rows[0])
     summary = Condition(
         type=conditions.READY, status=conditions.Status.TRUE, reason=reason,
-        message=f"See {', '.join(sorted(item.metadata.name for item in members))}",
+        message=f"See {', '.join(item.metadata.name for item in members)}",
         lastTransitionTime=min(times, default=None),
     )
     return Node(name=f"{len(members)} {kind.heading}...", namespace=namespace, ready=summary, items=members)

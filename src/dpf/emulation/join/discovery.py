@@ -57,8 +57,8 @@ def verify(data: Mapping[str, str], token: BootstrapToken, pins: Collection[str]
     if not any(spki_pin(certificate) in pins for certificate in certificates):
         found = ", ".join(spki_pin(certificate) for certificate in certificates)
         raise errors.UntrustedCluster(
-            f"the CA of {server} does not match any pinned CA: found {found}, expected {', '.join(sorted(pins))}. Check "
-            "that the server address and the pin belong to the same cluster"
+            f"the CA of {server} does not match any pinned CA: found {found}, expected {', '.join(sorted(pins))}. "
+            "Check that the server address and the pin belong to the same cluster"
         )
     return ClusterInfo(server=server, ca_pem=ca_pem, kubeconfig=kubeconfig)
 

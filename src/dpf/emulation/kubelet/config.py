@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from dpf.api.core import IntOrString, Taint
+from dpf.api.meta import Model
 from dpf.emulation.kubelet.images import DEFAULT_IMAGES, ImageRule
 
 _PLATFORM: Final = re.compile(r"[a-z][a-z0-9]{0,6}")
@@ -23,10 +24,6 @@ _NODE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the field and says what is allowed."""
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
 
 
 class NetworkMode(StrEnum):
@@ -40,7 +37,7 @@ class NetworkMode(StrEnum):
     """The machine's own namespace; nodes and pods get loopback addresses of their own."""
 
 
-class NetworkConfig(_Part):
+class NetworkConfig(Model, forbid_unknown_fields=True):
     """Address blocks. Every node takes one block of `podPrefixLength` out of `podNetwork`, by its index."""
 
     mode: NetworkMode = NetworkMode.AUTO
@@ -49,7 +46,7 @@ class NetworkConfig(_Part):
     podPrefixLength: int = 24
 
 
-class JoinParameters(_Part):
+class JoinParameters(Model, forbid_unknown_fields=True):
     """Arguments of the bootstrap; `tokenFile` holds the bootstrap token and is needed until the node has joined."""
 
     server: str
@@ -57,7 +54,7 @@ class JoinParameters(_Part):
     caPins: list[str]
 
 
-class NodeConfig(_Part):
+class NodeConfig(Model, forbid_unknown_fields=True):
     """One emulated node. `index` chooses its addresses and must stay the same for the life of the node."""
 
     name: str
@@ -69,7 +66,7 @@ class NodeConfig(_Part):
     capacity: dict[str, IntOrString] = {}
 
 
-class Config(_Part):
+class Config(Model, forbid_unknown_fields=True):
     """The whole file. `platform` is a short id that every name on this machine carries."""
 
     platform: str
@@ -116,7 +113,7 @@ def _network_problem(network: NetworkConfig) -> str | None:
         return f"network: {error}; write IPv4 networks such as 198.18.0.0/16"
     if nodes.overlaps(pods):
         return f"network: nodeNetwork {nodes} and podNetwork {pods} overlap"
-    if not pods.prefixlen <= network.podPrefixLength <= 29:  # noqa: PLR2004 - a smaller block holds no pods
+    if not pods.prefixlen <= network.podPrefixLength <= 29:
         return f"network: podPrefixLength {network.podPrefixLength} must be between {pods.prefixlen} and 29"
     return None
 

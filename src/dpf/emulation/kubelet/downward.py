@@ -57,7 +57,8 @@ def resource_value(container: Container, reference: Mapping[str, Any], placement
     kind, _, name = str(reference.get("resource", "")).partition(".")
     amounts = container.resources.limits if kind == "limits" else container.resources.requests
     if kind not in {"limits", "requests"} or not name:
-        raise MissingReference(f"resourceFieldRef {reference.get('resource')!r} must be limits.<name> or requests.<name>")
+        resource = reference.get("resource")
+        raise MissingReference(f"resourceFieldRef {resource!r} must be limits.<name> or requests.<name>")
     amount = (amounts or {}).get(name, placement.allocatable.get(name, 0) if kind == "limits" else 0)
     divisor = parse_quantity(reference.get("divisor") or 1) or Decimal(1)
     return str(math.ceil(parse_quantity(amount) / divisor))

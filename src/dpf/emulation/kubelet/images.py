@@ -11,9 +11,8 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from dpf.api.core import Container
+from dpf.api.meta import Model
 from dpf.emulation.kubelet import expansion
 
 PYTHON: Final = "{python}"
@@ -21,7 +20,7 @@ COMMAND: Final = "{command}"
 ARGS: Final = "{args}"
 
 
-class ImageRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImageRule(Model, forbid_unknown_fields=True):
     """`pattern` is a shell pattern over the whole image reference; `argv` may hold placeholders as whole elements.
 
     `{python}` is this interpreter, `{command}` and `{args}` are the container's own, with $(VAR) expanded.

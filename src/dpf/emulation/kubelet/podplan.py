@@ -73,10 +73,10 @@ class PodPlan:
 def plan(
     pod: Pod, record: PodRecord, health: Mapping[str, Health], trouble: Mapping[str, Waiting], now: datetime
 ) -> PodPlan:
-    """The next step. `trouble` names containers that could not be prepared, and why; their start is retried elsewhere."""
+    """The next step. `trouble` names containers that could not be prepared, and why; `podworker` tries again."""
     phase = compute_phase(pod, record)
     if pod.metadata.deletionTimestamp:
-        return _plan_end(pod, record, phase, now)
+        return _plan_end(pod, record, phase)
     if phase in {Phase.SUCCEEDED, Phase.FAILED}:
         return PodPlan(phase=phase, stop=_stop_all(pod, record, now, "the pod is over"))
     candidates, blocked = _candidates(pod, record)
@@ -152,12 +152,12 @@ def _policy(pod: Pod, container: Container) -> str:
     return "OnFailure" if is_init and policy == "Always" else policy
 
 
-def _plan_end(pod: Pod, record: PodRecord, phase: Phase, now: datetime) -> PodPlan:
+def _plan_end(pod: Pod, record: PodRecord, phase: Phase) -> PodPlan:
     """Deletion: the API server set deletionTimestamp to the moment by which the pod must be gone."""
     deadline = parse_time(pod.metadata.deletionTimestamp or "")
     running = _running(pod, record)
     stop = tuple(Stop(container=name, deadline=deadline, because="the pod is being deleted") for name in running)
-    return PodPlan(stop=stop, phase=phase, finished=not running, wake_at=max(deadline, now) if running else None)
+    return PodPlan(stop=stop, phase=phase, finished=not running)
 
 
 def _stop_all(pod: Pod, record: PodRecord, now: datetime, because: str) -> tuple[Stop, ...]:

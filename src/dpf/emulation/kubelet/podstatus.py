@@ -16,7 +16,8 @@ import msgspec
 from dpf.api import core
 from dpf.emulation.kubelet import podplan
 from dpf.emulation.kubelet.podplan import Health, Phase, PodPlan
-from dpf.emulation.kubelet.records import ContainerRecord, Life, PodRecord, rfc3339
+from dpf.emulation.kubelet.records import ContainerRecord, Life, PodRecord
+from dpf.runtime.clock import rfc3339
 
 OWNED_CONDITIONS: Final = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from dpf.api.meta import Model
 from dpf.local import files
 
 FILE_NAME: Final = "pod.json"
@@ -19,11 +20,7 @@ STABLE_AFTER_S: Final = 600.0
 """A container that ran this long before it ended starts its backoff anew."""
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    pass
-
-
-class ProcessRef(_Value):
+class ProcessRef(Model):
     """One process for certain: a pid alone may be taken by another process after a while.
 
     `start_ticks` is the kernel's start time of the process (field 22 of /proc/<pid>/stat).
@@ -33,7 +30,7 @@ class ProcessRef(_Value):
     start_ticks: int
 
 
-class Exit(_Value):
+class Exit(Model):
     """How a life ended. `code` is 128 + signal after a signal, as container runtimes report it."""
 
     code: int
@@ -42,7 +39,7 @@ class Exit(_Value):
     message: str | None = None
 
 
-class Life(_Value):
+class Life(Model):
     """One run of a container. Without `process` it is paused: Running, but nothing executes."""
 
     attempt: int
@@ -56,7 +53,7 @@ class Life(_Value):
         return self.exit is None
 
 
-class ContainerRecord(_Value):
+class ContainerRecord(Model):
     """The current and the previous life, and how many ended in a row without having been stable."""
 
     life: Life | None = None
@@ -69,7 +66,7 @@ class ContainerRecord(_Value):
         return self.life is not None and self.life.is_running
 
 
-class PodRecord(_Value):
+class PodRecord(Model):
     """One pod on this node."""
 
     uid: str
@@ -118,8 +115,3 @@ def load(folder: Path) -> PodRecord | None:
 def store(folder: Path, record: PodRecord) -> None:
     """Write the record whole or not at all; no write when nothing changed. Raises OSError."""
     files.write_atomic(folder / FILE_NAME, msgspec.json.encode(record))
-
-
-def rfc3339(moment: datetime) -> str:
-    """Seconds precision, UTC: metav1.Time."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

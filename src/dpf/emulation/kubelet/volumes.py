@@ -36,7 +36,8 @@ def find_unsupported(pod: Pod) -> list[str]:
     for volume in pod.spec.volumes or ():
         kinds = sorted(set(volume) - {"name"})
         if not _EMULATED.intersection(kinds):
-            lines.append(f"volume {volume.get('name')} ({', '.join(kinds)}) is not emulated: an empty folder stands for it")
+            what = f"volume {volume.get('name')} ({', '.join(kinds)})"
+            lines.append(f"{what} is not emulated: an empty folder stands for it")
     return lines
 
 
@@ -91,7 +92,8 @@ def _source_content(pod: Pod, source: Mapping[str, Any], sources: Sources, place
             raise MissingReference(f"no token for service account {pod.spec.serviceAccountName!r}")
         return {_safe(reference.get("path")): token.encode()}
     if "downwardAPI" in source:
-        return {_safe(item.get("path")): _told(pod, item, placement) for item in source["downwardAPI"].get("items") or ()}
+        items = source["downwardAPI"].get("items") or ()
+        return {_safe(item.get("path")): _told(pod, item, placement) for item in items}
     return None
 
 

@@ -1,6 +1,6 @@
 """The programs of other projects that the local platform runs: found, downloaded, built or installed.
 
-`table` lists them with their versions; `resolve` gets them all, `missing` tells what is not there yet.
+`table` lists them with their versions; `resolver` gets them all or tells what is missing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dpf.local.parts.errors import PartsMissing, Problem
 from dpf.local.parts.options import Options, from_environment
-from dpf.local.parts.resolve import Parts, ResolvedPart, missing, resolve
+from dpf.local.parts.resolver import Parts, ResolvedPart, missing, resolve
 from dpf.local.parts.search import Found, Source
 from dpf.local.parts.search import find as _search
 from dpf.local.parts.table import PARTS

@@ -128,12 +128,10 @@ def _describes(stamp: Stamp, path: Path) -> bool:
 
 
 def _read(path: Path) -> Stamp | None:
-    content = files.read_if_exists(path)
-    if content is None:
-        return None
+    """The stamp; None when it is absent or unreadable: then its part is got again, which is always right."""
     try:
-        return msgspec.json.decode(content, type=Stamp)
-    except msgspec.DecodeError:
+        return msgspec.json.decode(path.read_bytes(), type=Stamp)
+    except (OSError, msgspec.DecodeError):
         return None
 
 

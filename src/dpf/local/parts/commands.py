@@ -29,7 +29,10 @@ async def run(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> Result:
-    """Run `argv` to its end; `on_line` hears standard error. Cancelling ends the whole process group. Raises OSError."""
+    """Run `argv` to its end; `on_line` hears standard error. Cancelling ends the whole process group.
+
+    Raises OSError when the program cannot be executed.
+    """
     process = await asyncio.create_subprocess_exec(
         *argv, cwd=cwd, env=dict(env), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, start_new_session=True, limit=1024 * 1024,

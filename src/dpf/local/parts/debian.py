@@ -1,6 +1,6 @@
 """Install what Debian packages: only what is missing, only as root.
 
-Called by `resolve`. Elsewhere the user is told the command.
+Called by `resolver`. Elsewhere the user is told the command.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Get a part from its official release: https only, bounded, and used only if its SHA-256 is the pinned one.
 
-Called by `resolve` for parts whose release is pinned.
+Called by `resolver` for parts whose release is pinned.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ async def _download(url: str, target: Path, ssl: tls.SSLContext | bool) -> str:
                     if file.tell() > SIZE_LIMIT:
                         raise StepFailed(f"{url} is larger than {SIZE_LIMIT >> 20} MiB")
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise StepFailed(f"{url} could not be downloaded: {error or type(error).__name__}") from error
+        raise StepFailed(f"{url} could not be downloaded: {str(error) or type(error).__name__}") from error
     except OSError as error:
         raise StepFailed(f"{url} could not be stored in {target.parent.parent}: {error.strerror}") from error
     return total.hexdigest()

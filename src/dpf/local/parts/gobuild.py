@@ -1,6 +1,6 @@
 """Build parts from pinned Go modules. Needs `go`, and a module proxy the first time.
 
-Called by `resolve`, for one module folder at a time: two builds would only slow each other down. Another process that
+Called by `resolver`, for one module folder at a time: two builds would only slow each other down. Another process that
 builds into the same cache is waited for, and what it built is used.
 """
 
@@ -85,7 +85,6 @@ def _cached(part: Part, options: Options) -> Path | None:
 async def _build_missing(
     module: GoModule, parts: Sequence[Part], options: Options, go: Go, progress: Progress,
 ) -> None:
-    _check_space(options.cache)
     folder = cache.build_folder(options.cache, module.name)
     try:
         for name in ("go.mod", "go.sum"):
@@ -103,6 +102,7 @@ async def _build_missing(
 async def _compile(
     module: GoModule, programs: Mapping[Part, GoProgram], folder: Path, options: Options, go: Go, progress: Progress,
 ) -> None:
+    _check_space(options.cache)
     if module.patch is not None:
         await _patch(module.patch, folder, go)
     out = folder / "out"
@@ -180,7 +180,6 @@ def _check_space(folder: Path) -> None:
 @asynccontextmanager
 async def _build_lock(folder: Path, progress: Progress) -> AsyncIterator[None]:
     """Be the only builder into this cache. Can be cancelled while waiting for another."""
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "build.lock").open("ab") as file:
         announced = False
         while not _try_lock(file.fileno()):

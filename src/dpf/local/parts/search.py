@@ -1,6 +1,6 @@
 """Look for a part where it may already be: explicit setting, PATH, cache. Nothing is fetched.
 
-Called by `resolve`. Runs a program found on PATH at most once to ask for its version; the answer is kept.
+Called by `resolver`. Runs a program found on PATH at most once to ask for its version; the answer is kept.
 """
 
 from __future__ import annotations
@@ -99,8 +99,16 @@ def _version(part: Part, program: Path, options: Options) -> str | None:
     known = cache.known_version(options.cache, part, program)
     if known is None:
         known = _ask(program, part.probe.arguments, part.probe.pattern)
-        cache.remember_version(options.cache, part, program, known)
+        _remember(part, program, known, options)
     return known or None
+
+
+def _remember(part: Part, program: Path, version: str, options: Options) -> None:
+    try:
+        cache.remember_version(options.cache, part, program, version)
+    except OSError:
+        # A cache that cannot be written costs only that the program is asked again.
+        return
 
 
 def _ask(program: Path, arguments: tuple[str, ...], pattern: str) -> str:

@@ -19,9 +19,9 @@ CLUSTER_TYPE: Final = "dpf/local"
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
-def crds(argocd_crds: tuple[Path, ...]) -> list[core.CustomResourceDefinition]:
-    """Our CRDs and Argo CD's."""
-    files = [*sorted(resources.folder("crds").glob("*.yaml")), *argocd_crds]
+def crds(argocd_crds: Path) -> list[core.CustomResourceDefinition]:
+    """Our CRDs, and Argo CD's from the folder `argocd_crds`."""
+    files = [*sorted(resources.folder("crds").glob("*.yaml")), *sorted(argocd_crds.glob("*.yaml"))]
     return [obj for path in files for obj in manifests.read(path) if isinstance(obj, core.CustomResourceDefinition)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import ssl
 import sys
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ async def up(settings: platform_settings.Settings, meter: progress.Progress) -> 
     """Bring the platform to Ready. Idempotent. Raises LocalError or kube errors, which say what to do."""
     platform_settings.check(settings)
     with meter.step("parts found"):
-        parts = await asyncio.to_thread(local_parts.resolve)
+        parts = await local_parts.resolve(local_parts.from_environment(os.environ), meter.say)
     platform = await asyncio.to_thread(_prepare, settings, parts, meter)
     async with asyncio.TaskGroup() as group:
         group.create_task(_start_repository(platform))
@@ -157,7 +158,7 @@ async def _start_host_controllers(platform: Platform, api_server: Process) -> No
 
 async def _install(platform: Platform, host: port.Client) -> None:
     await manifests.ensure(host, [objects.namespace()])
-    await manifests.ensure_crds(host, objects.crds(platform.parts.argocd_crds))
+    await manifests.ensure_crds(host, objects.crds(platform.parts["argocd-crds"]))
     await manifests.ensure(host, [
         *argocd.objects(), *objects.controllers_rbac(), objects.operator_config(), objects.dpu_cluster(),
     ])

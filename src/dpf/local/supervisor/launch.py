@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from dpf.local import files
+from dpf.local.supervisor import procfs
 from dpf.local.supervisor import spec as specs
 from dpf.local.supervisor.errors import StartFailed
 from dpf.local.supervisor.spec import ProcessSpec
 
+MARKS_TIMEOUT_S = 0.5
 ROTATE_BYTES = 10 * 1024 * 1024
 
 
@@ -35,6 +38,7 @@ def start(spec: ProcessSpec, platform: Path) -> int:
     # The process is observed through /proc from here on and outlives us on purpose; without an exit code in it the
     # object would complain about that when it is collected.
     child.returncode = 0
+    _wait_for_marks(child.pid)
     return child.pid
 
 
@@ -61,6 +65,19 @@ def _command(spec: ProcessSpec) -> tuple[str, ...]:
     if found is None:
         raise StartFailed(f"{spec.name} could not be started: {first} was not found in {specs.SEARCH_PATH}")
     return (found, *rest)
+
+
+def _wait_for_marks(pid: int) -> None:
+    """Return when others can find the process by its environment.
+
+    The kernel lets the parent go on an instant before it shows the new environment; under load that instant is long.
+    """
+    deadline = time.monotonic() + MARKS_TIMEOUT_S
+    while not any(procfs.environment(pid)) and time.monotonic() < deadline:
+        seen = procfs.stat(pid)
+        if seen is None or not seen.alive:
+            return
+        time.sleep(0.001)
 
 
 def _open_log(path: Path) -> int:

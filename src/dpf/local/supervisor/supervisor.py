@@ -7,7 +7,8 @@ exclude each other across threads and processes by a file lock.
 A process is never lost: an intent is written before the fork, and the environment of everything started carries the
 state folder and the process's name. A process of that name that no record knows is adopted (our parent died after the
 fork) or, when it is not a session leader, is left over from one that ended, and is killed before the next start. A
-program that starts lasting processes of its own gives them other marks.
+program that starts lasting processes of its own gives them other marks. A program must leave its environment readable
+(redis does with `--set-proc-title no`); one that does not is still found by its record, but not without it.
 """
 
 from __future__ import annotations

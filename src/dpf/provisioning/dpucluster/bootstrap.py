@@ -3,8 +3,8 @@
 Pure builders. The local cluster manager installs `joining_objects` once the API server answers; `token` adds a
 bootstrap token per joining DPU. Kamaji and an administrator's kubeadm install the same objects by themselves.
 
-Sources: Kubernetes, "Authenticating with bootstrap tokens" and "TLS bootstrapping"; behaviour-provisioning.md section 12
-(group, key names and command line of a join).
+Sources: Kubernetes, "Authenticating with bootstrap tokens" and "TLS bootstrapping"; behaviour-provisioning.md section
+12 (group, key names and command line of a join).
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from dpf.api import names
 from dpf.api.core import Secret
 from dpf.api.dpucluster import ConditionType, DPUCluster
 from dpf.kube.client import Client
-from dpf.provisioning.dpucluster import observe, plan, status
+from dpf.provisioning.dpucluster import observe, status
+from dpf.provisioning.dpucluster import plan as planner
 from dpf.provisioning.dpucluster.plan import Snapshot
 from dpf.provisioning.dpucluster.prober import Prober
 from dpf.runtime.plan import Applied, Plan
@@ -52,11 +53,11 @@ class DPUClusterController(Reconciler[DPUCluster, Snapshot]):
 
     def plan(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
         """When to look again."""
-        return plan.plan(snapshot)
+        return planner.plan(snapshot)
 
     def plan_teardown(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
         """Let go at once."""
-        return plan.teardown(snapshot)
+        return planner.teardown(snapshot)
 
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """Phase, version and Ready."""

@@ -1,17 +1,14 @@
-"""The kubeconfig Secret of a DPUCluster: built by managers, read by whoever connects, judged in one place.
+"""The kubeconfig Secret of a DPUCluster: built by managers, read and judged for the health check.
 
-`read` is the only effect; the rest is pure. A kubeconfig comes out of an API object and is not trusted: it may not name
-files or programs (`kube.kubeconfig`). No text made here holds a credential.
-
-Sources: behaviour-service.md section 8 (texts), resolutions.md row 5 (keys).
+`read` is the only effect; the rest is pure. The outer form of the Secret is `runtime.kubeconfigsecret`'s to judge,
+which the cluster follower uses too. A kubeconfig comes out of an API object and is not trusted: it may not name files
+or programs (`kube.kubeconfig`). No text made here holds a credential.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, field
-from typing import Final
 
 from dpf.api.core import Secret
 from dpf.api.dpucluster import DPUCluster
@@ -19,9 +16,8 @@ from dpf.api.meta import Key, ObjectMeta, OwnerReference
 from dpf.kube import errors
 from dpf.kube import kubeconfig as kubeconfigs
 from dpf.kube.client import Client
-
-KEYS: Final = ("super-admin.conf", "admin.conf")
-"""Data keys in order of preference; managers write both."""
+from dpf.runtime import kubeconfigsecret
+from dpf.runtime.kubeconfigsecret import KEYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,27 +87,13 @@ def missing(secret: Key) -> Unusable:
 
 
 def judge(secret: Secret) -> Usable | Unusable:
-    """Whether `secret` holds a kubeconfig one can connect with, under the first of `KEYS` that it has."""
+    """Whether `secret` holds a kubeconfig one can connect with."""
     where = f"{secret.metadata.namespace}/{secret.metadata.name}"
-    data = secret.data or {}
-    key = next((k for k in KEYS if k in data), None)
-    if key is None:
-        return _unusable(f"secret {where} not in the expected format: data.{KEYS[0]} not found", where)
     try:
-        raw = base64.b64decode(data[key], validate=True)
-        config = kubeconfigs.parse(raw, source=f"secret {where}, data.{key}")
-        if len(config.users) != 1:
-            return _unusable("secret not in the expected format: auth info list should have one member", where)
-        if len(config.clusters) != 1:
-            return _unusable("secret not in the expected format: cluster list should have one member", where)
-        return Usable(connection=kubeconfigs.connection(config, trusted=False))
-    except binascii.Error:
-        return _unusable(f"secret {where} not in the expected format: data.{key} is not base64", where)
+        content = kubeconfigsecret.content(secret)
+        return Usable(connection=kubeconfigs.from_secret(content, source=f"secret {where}"))
     except errors.CredentialsError as error:
-        return _unusable(error.message, where)
-
-
-def _unusable(why: str, where: str) -> Unusable:
-    return Unusable(
-        why=why, advice=f"put a kubeconfig with one cluster and one user into data.{KEYS[0]} of secret {where}",
-    )
+        return Unusable(
+            why=error.message,
+            advice=f"put a kubeconfig with one cluster and one user into data.{KEYS[0]} of secret {where}",
+        )

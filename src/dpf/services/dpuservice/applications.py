@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from dpf.api.argocd import RESOURCES_FINALIZER, SKIP_RECONCILE_ANNOTATION, Application
-from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import DPUService, DPUServiceSpec
 from dpf.api.meta import Key, object_key
 from dpf.runtime.plan import Action, Apply, Delete, Patch
@@ -43,7 +42,9 @@ def stale(snapshot: Snapshot) -> tuple[Application, ...]:
 
     Everything that is not the Application of a destination is stale; an unusable cluster is a destination nevertheless.
     """
-    found = (targets.application_at(d, snapshot.applications) for d in targets.destinations(snapshot))
+    unknown = (build.Destination(name=key.name, cluster=key) for key in snapshot.unreadable_clusters)
+    places = (*targets.destinations(snapshot), *unknown)
+    found = (targets.application_at(place, snapshot.applications) for place in places)
     kept = {object_key(app) for app in found if app is not None}
     return tuple(app for app in snapshot.applications if object_key(app) not in kept)
 
@@ -64,13 +65,18 @@ def plan_removal(applications: Iterable[Application], *, because: str) -> Iterat
             yield Delete(kind=Application, key=object_key(app), uid=app.metadata.uid, because=because)
 
 
-def wanted_names(service: DPUService, clusters: Iterable[DPUCluster], aliases: Iterable[str]) -> tuple[str, ...]:
-    """Names that new Applications would like to have; the observation looks up who holds them."""
-    if service.spec is not None and service.spec.deployInCluster:
-        return (naming.application_name(build.IN_CLUSTER, service.metadata.name),)
-    if not targets.selected(service, clusters):
-        return ()
-    return tuple(naming.application_name(alias, service.metadata.name) for alias in aliases)
+def names_to_look_up(snapshot: Snapshot) -> tuple[str, ...]:
+    """Names that Applications to be created would like to have. The observation asks the server who holds them."""
+    return tuple(
+        naming.application_name(destination.name, snapshot.service.metadata.name)
+        for destination in targets.destinations(snapshot)
+        if targets.application_at(destination, snapshot.applications) is None
+    )
+
+
+def keys(applications: Iterable[Application]) -> list[str]:
+    """Namespace and name of each Application, sorted, for messages."""
+    return sorted(str(object_key(app)) for app in applications)
 
 
 def notes(snapshot: Snapshot) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Ports of a service on DPUs, made reachable from the host cluster (behaviour-service.md 3.6).
 
-Pure. Called by this kind's planner and status. The chart's Service of type NodePort opens ports on the DPU nodes; a
-Service without selector in the host cluster leads to them through an EndpointSlice, and a twin Endpoints for old readers.
+Pure. Called by this kind's planner and status. The chart's Service of type NodePort opens ports on the DPU nodes. A
+Service without selector in the host cluster leads to them through an EndpointSlice; Endpoints are kept for old readers.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def plan(snapshot: Snapshot, spec: DPUServiceSpec) -> tuple[tuple[Action, ...], 
         return (), "multiple clusters are currently not supported"
     view = chosen[0]
     if snapshot.ports.occupant is not None:
-        return (), f"{_occupied(snapshot)}"
+        return (), _occupied(snapshot)
     if isinstance(view.remote, Unusable):
         return (), f'config ports not ready yet for cluster "{view.key.name}": {view.remote.why}'
     exposed, problem = _exposed(view.remote.services, spec.configPorts)
@@ -136,7 +136,7 @@ def _ensure(
 
 
 def _endpoints(nodes: Iterable[core.Node], selector: NodeSelector | None) -> Iterator[core.Endpoint]:
-    """One endpoint for each selected DPU node with an IPv4 address, by name. Host nodes are named by the DPUNode label."""
+    """One endpoint for each selected DPU node with an IPv4 address. The DPUNode label names the host node."""
     for node in sorted(nodes, key=lambda n: n.metadata.name):
         labels = node.metadata.labels or {}
         address = _internal_ip(node)

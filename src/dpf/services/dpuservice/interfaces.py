@@ -15,8 +15,8 @@ RESOURCE = "dpuserviceinterfaces.svc.dpu.nvidia.com"
 def problems(service: DPUService, existing: Iterable[str] = ()) -> Iterable[str]:
     """What is wrong with each of `spec.interfaces`, in the words of the API server.
 
-    `existing` are the names of DPUServiceInterfaces in the service's namespace; as long as that kind is not served there
-    are none.
+    `existing` are the names of DPUServiceInterfaces in the service's namespace. As long as that kind is not served,
+    there are none.
     """
     known = frozenset(existing)
     for name in (service.spec.interfaces if service.spec else None) or ():

@@ -1,8 +1,8 @@
 """Names that must not collide: clusters in Argo CD, their Secrets, Applications, Helm releases.
 
-Pure. Called by this kind's planner. The documented names leave namespaces out, so two owners may want one. Then the first
-keeps the documented name and a later one gets a digest of its full identity appended. A name once given is kept, because
-renaming an Application or a cluster means removing and installing everything again.
+Pure. Called by this kind's planner. The documented names leave namespaces out, so two owners may want one. Then the
+first keeps the documented name and a later one gets a digest of its full identity appended. A name once given is kept,
+because renaming an Application or a cluster means removing and installing everything again.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def cluster_aliases(
 def cluster_secret_names(
     clusters: Iterable[DPUCluster], held: Mapping[Key, str], foreign: Collection[str] = ()
 ) -> dict[Key, str]:
-    """Name of the Argo CD Secret for each DPUCluster: `<namespace>-<name>`, which two clusters may share (a-b, a/b-c)."""
+    """Name of the Argo CD Secret for each DPUCluster: `<namespace>-<name>`, which a/b-c and a-b/c would share."""
     oldest_first = sorted(clusters, key=seniority)
     wanted = [(object_key(cluster), build.cluster_secret_name(object_key(cluster))) for cluster in oldest_first]
     return assign(wanted, held=held, foreign=foreign)
@@ -74,7 +74,7 @@ def application_name(cluster: str, service: str) -> str:
 
 
 def release_name(application: str, wanted: str | None) -> str | None:
-    """The user's release name; None where the Application's name serves; a shortened one where Helm would refuse that."""
+    """The user's release name; else None where the Application's name serves, or a shortened one where it does not."""
     if wanted or len(application) <= build.RELEASE_NAME_LIMIT:
         return wanted or None
     return digest.fit(application, build.RELEASE_NAME_LIMIT)

@@ -1,7 +1,7 @@
 """What must exist before Applications can work: Argo CD's view of the clusters, namespaces, pull secrets.
 
-Pure. Called by this kind's planner (behaviour-service.md 3.4). Every cluster is prepared, selected or not; which failures
-count is decided where the condition is computed. Namespaces are never removed.
+Pure. Called by this kind's planner (behaviour-service.md 3.4). Every cluster is prepared, selected or not; which
+failures count is decided where the condition is computed. Namespaces are never removed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ def plan_argocd(snapshot: Snapshot) -> Iterator[Action]:
     """
     clusters = [view.cluster for view in snapshot.clusters]
     argo_names = targets.argo_names(clusters, snapshot.cluster_secrets)
-    yield from _projects(snapshot, sorted(argo_names.aliases.values()))
-    existing = {(s.metadata.name): s for s in snapshot.cluster_secrets}
+    existing = {s.metadata.name: s for s in snapshot.cluster_secrets}
+    unreadable = [s for s in existing.values() if targets.secret_owner(s) in snapshot.unreadable_clusters]
+    aliases = {*argo_names.aliases.values(), *(build.cluster_name_in(s) for s in unreadable)}
+    yield from _projects(snapshot, sorted(aliases))
     for view in snapshot.clusters:
         if isinstance(view.credentials, Unusable):
             continue
@@ -34,7 +36,8 @@ def plan_argocd(snapshot: Snapshot) -> Iterator[Action]:
             view.key, secret_name=argo_names.secrets[view.key], name=argo_names.aliases[view.key],
             namespace=snapshot.argocd_namespace, credentials=view.credentials,
         )
-        yield from _ensure(existing.get(secret.metadata.name), secret, because=f"Argo CD must reach DPUCluster {view.key}")
+        actual = existing.get(secret.metadata.name)
+        yield from _ensure(actual, secret, because=f"Argo CD must reach DPUCluster {view.key}")
 
 
 def plan_orphans(snapshot: Snapshot) -> Iterator[Action]:
@@ -42,7 +45,7 @@ def plan_orphans(snapshot: Snapshot) -> Iterator[Action]:
 
     As long as Argo CD believes in the cluster, it waits for it before it lets go of the Applications there.
     """
-    known = {view.key for view in snapshot.clusters}
+    known = {*snapshot.unreadable_clusters, *(view.key for view in snapshot.clusters)}
     for secret in snapshot.cluster_secrets:
         owner = targets.secret_owner(secret)
         if owner is not None and owner not in known and secret.metadata.deletionTimestamp is None:

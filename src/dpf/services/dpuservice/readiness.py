@@ -20,7 +20,9 @@ UNSEEN_AFTER_S: Final = 60.0
 """An Application that Argo CD has not looked at for so long means that Argo CD is not working."""
 _QUOTE_LIMIT: Final = 500
 _USER_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]+@")
-_SECRET_WORD: Final = re.compile(r"(?i)\b(password|passwd|token|secret|authorization|bearer)(\s*[=:]\s*|\s+)(bearer\s+)?\S+")
+_SECRET_VALUE: Final = re.compile(
+    r"(?i)(\b(?:\w*password|passwd|\w*token|authorization)\s*[=:]\s*(?:bearer |basic )?|\bbearer )\S+"
+)
 
 
 def state(found: Iterable[tuple[build.Destination, Application | None]], now: datetime) -> conditions.State:
@@ -67,7 +69,7 @@ def bullets(head: str, items: Sequence[str]) -> str:
 
 def redact(text: str) -> str:
     """`text` of a foreign program without what looks like credentials, on one line, cut to a bearable length."""
-    hidden = _SECRET_WORD.sub(r"\1\2***", _USER_IN_URL.sub("***@", " ".join(text.split())))
+    hidden = _SECRET_VALUE.sub(r"\1***", _USER_IN_URL.sub("***@", " ".join(text.split())))
     return hidden if len(hidden) <= _QUOTE_LIMIT else f"{hidden[: _QUOTE_LIMIT - 3]}..."
 
 

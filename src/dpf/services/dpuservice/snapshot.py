@@ -77,16 +77,18 @@ class HostPorts:
 class Snapshot:
     """One look at the world around `service`.
 
-    `clusters` are all DPUClusters, `cluster_secrets` all cluster Secrets of Argo CD, `pull_secrets` the labelled ones of
-    the service's namespace. `name_holders` are the Applications that carry a name which the service would like to have,
-    whoever owns them. `namesakes` are DPUServices of the same name in other namespaces, `siblings` the other ones of the
-    same namespace (read only while the service is being deleted).
+    `clusters` are all DPUClusters, `cluster_secrets` all cluster Secrets of Argo CD, `pull_secrets` the labelled ones
+    of the service's namespace. `name_holders` are other owners' Applications by a name that the service would like to
+    have. `namesakes` are DPUServices of the same name in other namespaces, `siblings` the other ones of the same
+    namespace (read only while the service is being deleted). `unreadable_clusters` exist, but their objects do not fit
+    our type: nothing of theirs may be taken for left over.
     """
 
     service: DPUService
     dpf_namespace: str
     argocd_namespace: str
     clusters: tuple[ClusterView, ...] = ()
+    unreadable_clusters: frozenset[Key] = frozenset()
     host_namespace: core.Namespace | None = None
     applications: tuple[Application, ...] = ()
     name_holders: Mapping[str, Application] = field(default_factory=dict)

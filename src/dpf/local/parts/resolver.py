@@ -7,11 +7,13 @@ was tried for it and what would help.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dpf.local import errors
 from dpf.local.parts import cache, debian, download, gobuild, search
 from dpf.local.parts.errors import PartsMissing, Problem, StepFailed
 from dpf.local.parts.options import Options
@@ -57,7 +59,11 @@ def missing(options: Options) -> tuple[str, ...]:
 
 
 async def resolve(options: Options, progress: Progress = lambda _: None) -> Parts:
-    """All parts of the wanted features; what is not there is got as far as `options` allow. Raises PartsMissing."""
+    """All parts of the wanted features; what is not there is got as far as `options` allow.
+
+    Raises PartsMissing, and LocalError when the cache cannot be written.
+    """
+    _prepare_cache(options.cache)
     looked = await asyncio.gather(*(_look(part, options) for part in options.wanted))
     found = {one.name: one for one in looked if isinstance(one, ResolvedPart)}
     absent = [one for one in looked if isinstance(one, NotFound)]
@@ -72,6 +78,17 @@ async def resolve(options: Options, progress: Progress = lambda _: None) -> Part
     found |= {one.name: one for one in got if isinstance(one, ResolvedPart)}
     resolved = {part.name: found[part.name] for part in options.wanted}
     return Parts(resolved=resolved, links=_links(options, resolved))
+
+
+def _prepare_cache(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        remedy = "set XDG_CACHE_HOME to a folder that can"
+        raise errors.LocalError(f"the folder for parts, {folder}, cannot be written; {remedy}")
 
 
 async def _look(part: Part, options: Options) -> ResolvedPart | NotFound:

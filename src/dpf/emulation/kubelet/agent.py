@@ -1,0 +1,232 @@
+"""One emulated node while it is joined: its Node object, Lease and heartbeat, and a worker for every pod bound to it.
+
+`nodes` runs an agent for each configured node and gives it an identity. Cancelling an agent is like stopping a kubelet:
+containers go on running, and the next agent of the node finds them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from dpf.api import core
+from dpf.api.meta import object_key
+from dpf.emulation.kubelet import addresses, node, podworker, records
+from dpf.emulation.kubelet.addresses import NodeAddresses
+from dpf.emulation.kubelet.node import NodeFacts
+from dpf.emulation.kubelet.podnetwork import NetworkError
+from dpf.emulation.kubelet.podworker import Node, PodWorker
+from dpf.emulation.kubelet.processes import Found
+from dpf.kube import client as port
+from dpf.kube import errors
+from dpf.kube.cache import Cache
+from dpf.kube.reflector import Reflectors
+
+_LOG: Final = structlog.get_logger(__name__)
+_RETRY_S: Final = 2.0
+
+
+class Agent:
+    """The kubelet of one node. `facts` without a problem; the agent finds problems itself."""
+
+    def __init__(self, node: Node, facts: NodeFacts, addresses: NodeAddresses) -> None:
+        self._node = node
+        self._facts = facts
+        self._addresses = addresses
+        self._cache = Cache(f"node {node.name}")
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._found: dict[str, list[Found]] = {}
+        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._status_changed = asyncio.Event()
+
+    @property
+    def workers(self) -> tuple[PodWorker, ...]:
+        """Workers of the pods that are on this node now."""
+        return tuple(self._workers.values())
+
+    async def run(self) -> None:
+        """Until cancelled. Raises Unauthorized when the node's certificate is not accepted any more."""
+        await self._ensure_network()
+        registered = await self._register()
+        self._found = self._find_containers()
+        self._cache.register(core.Pod)
+        self._cache.subscribe(core.Pod, self._on_pod)
+        reflectors = Reflectors(self._node.client, self._cache)
+        reflectors.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._renew_lease(registered))
+                group.create_task(self._beat())
+                group.create_task(self._mend_network())
+                group.create_task(self._sweep())
+                group.create_task(self._watch_workers())
+        finally:
+            await reflectors.stop("the node has stopped")
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._node.watcher.close()
+
+    def container_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> Path | None:
+        """The log file of the container's current (or previous) life; None when it has none here."""
+        for worker in self._workers.values():
+            meta = worker.pod.metadata
+            if (meta.namespace, meta.name) == (namespace, pod):
+                return worker.log_file(container, previous=previous)
+        return None
+
+    async def _register(self) -> core.Node:
+        """Create the Node, or bring the one that is there up to date. Tries until the API server answers."""
+        while True:
+            now = self._node.clock.now()
+            wanted = node.build(self._facts, now)
+            try:
+                try:
+                    return await self._node.client.create(wanted)
+                except errors.AlreadyExists:
+                    current = await self._node.client.get(core.Node, self._node.name)
+                    changes = node.metadata_changes(current, wanted)
+                    if changes:
+                        await self._node.client.patch(core.Node, self._node.name, patch=changes)
+                    return await self._report_status(current)
+            except (errors.Transient, errors.NotFound) as error:
+                _LOG.warning("cannot register node", node=self._node.name, why=str(error))
+                await self._node.clock.sleep(_RETRY_S)
+
+    async def _report_status(self, current: core.Node) -> core.Node:
+        wanted = node.build_status(self._facts, current.status.conditions or (), self._node.clock.now())
+        return await self._node.client.patch(
+            core.Node, self._node.name, patch={"status": msgspec.to_builtins(wanted)},
+            type=port.PatchType.STRATEGIC, subresource="status",
+        )
+
+    async def _beat(self) -> None:
+        """Report the node's status every five minutes, and at once when it has changed."""
+        while True:
+            try:
+                async with asyncio.timeout(node.HEARTBEAT_S):
+                    await self._status_changed.wait()
+            except TimeoutError:
+                pass
+            self._status_changed.clear()
+            try:
+                await self._report_status(await self._node.client.get(core.Node, self._node.name))
+            except errors.Unauthorized:
+                raise
+            except errors.Error as error:
+                # A Node that somebody deleted is not made again while we run: that is how a node is taken out.
+                _LOG.warning("cannot report node status", node=self._node.name, why=str(error))
+                await self._node.clock.sleep(_RETRY_S)
+                if isinstance(error, errors.Transient):
+                    self._status_changed.set()
+
+    async def _renew_lease(self, registered: core.Node) -> None:
+        """Every ten seconds; the control plane calls a node lost after forty seconds without."""
+        while True:
+            lease = node.build_lease(registered, self._node.clock.now())
+            try:
+                await self._put_lease(lease)
+            except errors.Unauthorized:
+                raise
+            except errors.Error as error:
+                _LOG.warning("cannot renew lease", node=self._node.name, why=str(error))
+                await self._node.clock.sleep(_RETRY_S)
+                continue
+            await self._node.clock.sleep(node.RENEW_EVERY_S)
+
+    async def _put_lease(self, lease: core.Lease) -> None:
+        try:
+            await self._node.client.patch(
+                core.Lease, lease.metadata.name, node.LEASE_NAMESPACE, patch={"spec": msgspec.to_builtins(lease.spec)}
+            )
+        except errors.NotFound:
+            await self._node.client.create(lease)
+
+    async def _ensure_network(self) -> None:
+        """Make the node's network; what stands in the way becomes the reason why the node is not Ready."""
+        try:
+            await self._node.network.ensure_node()
+            problem = None
+        except NetworkError as error:
+            problem = f"the node's network cannot be made: {error}"
+        if problem != self._facts.problem:
+            self._facts = replace(self._facts, problem=problem)
+            self._status_changed.set()
+
+    async def _mend_network(self) -> None:
+        """Try again while the network is broken; look once a minute whether it still is as it should be."""
+        while True:
+            await self._node.clock.sleep(_RETRY_S if self._facts.problem else 60.0)
+            await self._ensure_network()
+
+    def _find_containers(self) -> dict[str, list[Found]]:
+        """What an earlier kubelet of this node left running, by pod uid."""
+        found: dict[str, list[Found]] = {}
+        for item in self._node.processes.find_all():
+            found.setdefault(item.pod_uid, []).append(item)
+        return found
+
+    async def _sweep(self) -> None:
+        """Once the pods are known: end and remove what belongs to pods that were deleted while nobody looked."""
+        await self._cache.wait_synced(core.Pod)
+        known = {pod.metadata.uid or "" for pod in self._cache.list(core.Pod)}
+        left = {uid for uid in self._found if uid not in known}
+        pods = self._node.folder / "pods"
+        for folder in sorted(pods.iterdir()) if pods.is_dir() else ():
+            uid = folder.name.rpartition("_")[2]
+            if uid not in known:
+                left.add(uid)
+                podworker.remove_folder(folder)
+        for uid in sorted(left):
+            ended = self._node.processes.kill_strays(uid)
+            try:
+                await self._node.network.remove_pod(uid)
+            except NetworkError as error:
+                _LOG.warning("cannot remove the network of a pod that is gone", uid=uid, why=str(error))
+            _LOG.info("removed a pod that is gone", node=self._node.name, uid=uid, processes=ended)
+
+    def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
+        """A change in the cache: tell the pod's worker, or make one."""
+        if new is None:
+            worker = self._workers.get(old.metadata.uid or "") if old else None
+            if worker is not None:
+                worker.orphan()
+            return
+        if old is not None and old.metadata.uid != new.metadata.uid:
+            self._on_pod(old, None)
+        uid = new.metadata.uid or ""
+        if uid in self._workers:
+            self._workers[uid].update(new)
+        else:
+            self._start_worker(uid, new)
+
+    def _start_worker(self, uid: str, pod: core.Pod) -> None:
+        worker = PodWorker(pod, self._node, allocate=self._allocate, found=self._found.pop(uid, ()))
+        self._workers[uid] = worker
+        task = asyncio.create_task(worker.run(), name=f"pod {object_key(pod)}")
+        self._tasks[uid] = task
+        task.add_done_callback(lambda done: self._on_worker_done(uid, done))
+
+    def _on_worker_done(self, uid: str, task: asyncio.Task[None]) -> None:
+        """A worker that ended by an exception is a fault of ours: it stops the agent, which is started again."""
+        self._workers.pop(uid, None)
+        self._tasks.pop(uid, None)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._crashed.done():
+            self._crashed.set_exception(error)
+
+    async def _watch_workers(self) -> None:
+        await self._crashed
+
+    def _allocate(self) -> str:
+        """An address that no pod of the node has, also none that has not been swept yet."""
+        used = [worker.ip for worker in self._workers.values()]
+        pods = self._node.folder / "pods"
+        stored = [records.load(folder) for folder in pods.iterdir()] if pods.is_dir() else []
+        taken = {ip for ip in used if ip} | {record.ip for record in stored if record}
+        return addresses.first_free(self._addresses, taken - {str(self._addresses.node)})

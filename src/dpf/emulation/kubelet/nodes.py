@@ -1,0 +1,254 @@
+"""All nodes of one kubelet process: joins each, runs its agent, starts it again after a fault, follows the configuration.
+
+Called by `__main__`. Nodes are independent: one that cannot join or whose cluster is away never delays another. A node
+that leaves the configuration is switched off: its processes end and its network goes; its Node object is for the
+cluster's owner to delete, as with a real machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from dpf.emulation.join import bootstrap
+from dpf.emulation.join import errors as join_errors
+from dpf.emulation.join import identity as identities
+from dpf.emulation.join.identity import Identity
+from dpf.emulation.kubelet import addresses, network, nodeclient
+from dpf.emulation.kubelet.addresses import NodeAddresses
+from dpf.emulation.kubelet.agent import Agent
+from dpf.emulation.kubelet.config import Config, NetworkMode, NodeConfig
+from dpf.emulation.kubelet.containers import ContainerStarter
+from dpf.emulation.kubelet.node import DEFAULT_CAPACITY, Machine, NodeFacts
+from dpf.emulation.kubelet.podnetwork import NetworkError, PodNetwork
+from dpf.emulation.kubelet.podworker import Node
+from dpf.emulation.kubelet.processes import Processes, Watcher
+from dpf.emulation.kubelet.server import LogServer
+from dpf.kube import errors
+from dpf.local import files
+from dpf.local.supervisor import procfs
+from dpf.local.supervisor.spec import PLATFORM_VARIABLE
+from dpf.runtime.clock import Clock
+
+_LOG: Final = structlog.get_logger(__name__)
+_FIRST_RETRY_S: Final = 0.5
+_LAST_RETRY_S: Final = 15.0
+_CHECK_RENEWAL_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """What every node of this process shares. Nodes whose `NodeConfig` and plant are unchanged are left alone."""
+
+    platform: str
+    state: Path
+    config: Config
+    clock: Clock
+
+    @property
+    def namespaces(self) -> bool:
+        """Whether nodes and pods get network namespaces of their own."""
+        mode = self.config.network.mode
+        return mode is NetworkMode.NAMESPACES or (mode is NetworkMode.AUTO and os.geteuid() == 0)
+
+    @property
+    def mark(self) -> Path:
+        """What marks every process of this platform: the supervisor's mark when one started us, else our folder."""
+        return Path(os.environ.get(PLATFORM_VARIABLE) or self.state)
+
+
+def new_plant(config: Config, clock: Clock) -> Plant:
+    """The shared part of `config`."""
+    return Plant(platform=config.platform, state=Path(config.stateDir).resolve(), config=config, clock=clock)
+
+
+class EmulatedNode:
+    """One node from joining to being switched off."""
+
+    def __init__(self, config: NodeConfig, plant: Plant) -> None:
+        self._config = config
+        self._plant = plant
+        self._folder = plant.state / config.name
+        self._addresses = addresses.of_node(plant.config.network, config.index, namespaces=plant.namespaces)
+        self._network = build_network(plant, config, self._addresses)
+        self._processes = Processes(state=self._folder, platform=plant.mark)
+
+    async def run(self) -> None:
+        """Join and serve, for ever. A fault of the agent itself is raised, after which `run` may be called again."""
+        files.ensure_private_folder(self._folder)
+        failures = 0
+        while True:
+            try:
+                identity = await self._identity()
+                failures = 0
+                await self._serve(identity)
+            except* (join_errors.JoinError, errors.Error, OSError) as group:
+                failures += 1
+                for error in _leaves(group):
+                    _LOG.warning("node is down", node=self._config.name, why=str(error))
+                if group.subgroup(errors.Unauthorized):
+                    identities.discard(self._folder)
+            await self._plant.clock.sleep(min(_FIRST_RETRY_S * 2.0 ** min(failures, 10), _LAST_RETRY_S))
+
+    async def switch_off(self) -> None:
+        """End every process of the node and take its network away. Raises NetworkError."""
+        ended = await asyncio.to_thread(self._processes.kill_strays)
+        await self._network.remove_node()
+        await asyncio.to_thread(_remove_pods, self._folder)
+        _LOG.info("node is switched off", node=self._config.name, processes=ended)
+
+    async def _identity(self) -> Identity:
+        """The stored identity, renewed when it is time; else a new one by joining. The token is read only then."""
+        join = self._config.join
+        now = self._plant.clock.now()
+        stored = identities.load(self._folder)
+        pins = [bootstrap.parse_pin(pin) for pin in join.caPins]
+        if stored and identities.is_usable(stored, node=self._config.name, server=join.server, pins=pins, now=now):
+            if now < identities.renewal_time(stored):
+                return stored
+            return await bootstrap.renew(self._config.name, stored, self._folder, nodeclient.connect)
+        token = await asyncio.to_thread(_read_token, Path(join.tokenFile))
+        parameters = bootstrap.parse_config(
+            node=self._config.name, server=join.server, token=token, pins=join.caPins
+        )
+        started = self._plant.clock.monotonic()
+        identity = await bootstrap.ensure_identity(parameters, self._folder, nodeclient.connect, now=now)
+        took_s = round(self._plant.clock.monotonic() - started, 3)
+        _LOG.info("node has joined", node=self._config.name, server=join.server, seconds=took_s)
+        return identity
+
+    async def _serve(self, identity: Identity) -> None:
+        """Run the agent until the certificate is due for renewal."""
+        client = nodeclient.connect(identity.access, node=self._config.name)
+        server = LogServer(identity.ca, self._config.name, str(self._addresses.node))
+        try:
+            problem = await self._network_problem()
+            port = None if problem else await server.start(self._network.node_netns)
+            facts = NodeFacts(
+                config=self._config, platform=self._plant.platform, machine=_machine(),
+                server_version=await client.server_version(), address=str(self._addresses.node), port=port,
+                problem=problem,
+            )
+            agent = Agent(self._node(client), facts, self._addresses)
+            server.attach(agent)
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(agent.run())
+                group.create_task(self._until_renewal(identity, running))
+        finally:
+            await server.close()
+            await client.aclose()
+
+    async def _network_problem(self) -> str | None:
+        """Why the node's network cannot be made, or None. The server's socket has to be opened inside it."""
+        try:
+            await self._network.ensure_node()
+        except NetworkError as error:
+            return str(error)
+        return None
+
+    async def _until_renewal(self, identity: Identity, agent: asyncio.Task[None]) -> None:
+        """Stop the agent when it is time. Looked at every hour: a machine may have slept."""
+        due = identities.renewal_time(identity)
+        while (left_s := (due - self._plant.clock.now()).total_seconds()) > 0:
+            await self._plant.clock.sleep(min(left_s, _CHECK_RENEWAL_S))
+        agent.cancel()
+
+    def _node(self, client: nodeclient.NodeClient) -> Node:
+        starter = ContainerStarter(
+            rules=self._plant.config.images, processes=self._processes, host_ip=str(self._addresses.node),
+            allocatable={**DEFAULT_CAPACITY, **self._config.capacity}, clock=self._plant.clock,
+        )
+        return Node(
+            name=self._config.name, host_ip=str(self._addresses.node), folder=self._folder, client=client,
+            network=self._network, processes=self._processes, watcher=Watcher(), clock=self._plant.clock,
+            starter=starter,
+        )
+
+
+class Nodes:
+    """The nodes of a process; `configure` makes the running ones those of the configuration."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._running: dict[str, tuple[NodeConfig, EmulatedNode, asyncio.Task[None]]] = {}
+
+    async def configure(self, config: Config) -> None:
+        """Start what is new, switch off what is gone, start again what is configured differently."""
+        plant = new_plant(config, self._clock)
+        wanted = {node.name: node for node in config.nodes}
+        for name in [name for name in self._running if name not in wanted]:
+            _, node, task = self._running.pop(name)
+            await _cancel([task])
+            await node.switch_off()
+        for name, node_config in wanted.items():
+            if name in self._running and self._running[name][0] == node_config:
+                continue
+            if name in self._running:
+                await _cancel([self._running.pop(name)[2]])
+            node = EmulatedNode(node_config, plant)
+            task = asyncio.create_task(self._keep(name, node), name=f"node {name}")
+            self._running[name] = (node_config, node, task)
+
+    async def close(self) -> None:
+        """Stop serving. Containers and networks stay, as they do when a kubelet stops."""
+        await _cancel(task for _, _, task in self._running.values())
+        self._running.clear()
+
+    async def _keep(self, name: str, node: EmulatedNode) -> None:
+        """Run the node; a fault in our own code is logged with its traceback and the node is started again."""
+        while True:
+            task = asyncio.create_task(node.run())
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                await _cancel([task])
+                raise
+            _LOG.critical("the emulated kubelet of this node failed", node=name, exc_info=task.exception())
+            await self._clock.sleep(_LAST_RETRY_S)
+
+
+def build_network(plant: Plant, config: NodeConfig, own: NodeAddresses) -> PodNetwork:
+    """The node's network by the configured mode."""
+    if not plant.namespaces:
+        return network.HostNetwork()
+    return network.NamespaceNetwork(plant.platform, config.name, config.index, own)
+
+
+def _machine() -> Machine:
+    uname = platform.uname()
+    return Machine(architecture=uname.machine, kernel=uname.release, boot_id=procfs.boot_id())
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise join_errors.InvalidJoinConfig(f"cannot read the bootstrap token file {path}: {error.strerror}") from None
+
+
+def _remove_pods(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder / "pods", ignore_errors=True)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    pending = list(tasks)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterable[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

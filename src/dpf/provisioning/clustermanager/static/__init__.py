@@ -1,0 +1,1 @@
+"""Cluster manager `static`: an administrator brought the cluster and its kubeconfig Secret."""

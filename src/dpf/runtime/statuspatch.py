@@ -1,0 +1,89 @@
+"""The one status patch of a pass: from what the root carries and what the pass found, or None when nothing changed.
+
+Pure; `pipeline` calls it. Source: behaviour-service.md 1.1 and 1.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from dpf.api.meta import Condition, Object
+from dpf.runtime import conditions, diff
+from dpf.runtime.reconciler import Verdict
+
+
+def compute(
+    root: Object, verdict: Verdict, *, types: Sequence[str], observes_generation: bool, now: str,
+) -> dict[str, Any] | None:
+    """A merge patch of `status`, conditional on the resourceVersion of `root`; None when `root` says all that already.
+
+    `types` are the condition types that this controller writes, in their order; others are left as they are. `Ready` is
+    summarized when it is among them and `verdict` does not name it. `now` is RFC 3339 UTC.
+    Raises TypeError for a field that the kind's status does not have: a programming error.
+    """
+    status_type = status_type_of(type(root))
+    have: dict[str, Any] = msgspec.to_builtins(getattr(root, "status", None)) or {}
+    want = {**have, **_fields(verdict, status_type)}
+    generation = root.metadata.generation or 0
+    if types:
+        want["conditions"] = _conditions(root, verdict, types, generation, now) or have.get("conditions")
+    if observes_generation:
+        want["observedGeneration"] = generation
+    want = {name: value for name, value in want.items() if value is not None}
+    if msgspec.convert(want, status_type) == getattr(root, "status", None):
+        return None
+    return {
+        "metadata": {"resourceVersion": root.metadata.resourceVersion},
+        "status": diff.merge_patch(have, want),
+    }
+
+
+def status_type_of(kind: type[Object]) -> Any:  # noqa: ANN401 - a type, also a union or an alias
+    """The declared type of `status` of `kind`."""
+    return _STATUS_TYPES.get(kind) or _STATUS_TYPES.setdefault(
+        kind, next(field.type for field in msgspec.structs.fields(kind) if field.name == "status")
+    )
+
+
+_STATUS_TYPES: dict[type[Object], Any] = {}
+
+
+def _fields(verdict: Verdict, status_type: Any) -> dict[str, Any]:  # noqa: ANN401 - see status_type_of
+    known: Sequence[str] | None = getattr(status_type, "__struct_fields__", None)
+    unknown = [name for name in verdict.fields if known is not None and name not in known]
+    if unknown:
+        raise TypeError(f"status has no field {', '.join(unknown)}")
+    return {name: msgspec.to_builtins(value) for name, value in verdict.fields.items()}
+
+
+def _conditions(
+    root: Object, verdict: Verdict, types: Sequence[str], generation: int, now: str,
+) -> list[dict[str, Any]] | None:
+    """Conditions to write, or None when those of `root` say the same; their order alone is no reason to write."""
+    old: Sequence[Condition] = getattr(getattr(root, "status", None), "conditions", None) or ()
+    found = dict(verdict.states)
+    merged = conditions.merge(types, old, found, generation=generation, now=now)
+    if conditions.READY in types and conditions.READY not in found:
+        found[conditions.READY] = conditions.summarize(types, merged, generation=generation)
+        merged = conditions.merge(types, old, found, generation=generation, now=now)
+    if _by_type(merged) == _by_type(old):
+        return None
+    return [_encode(condition) for condition in merged]
+
+
+def _by_type(items: Sequence[Condition]) -> Mapping[str, Condition]:
+    return {condition.type: condition for condition in items}
+
+
+def _encode(condition: Condition) -> dict[str, Any]:
+    """All the fields that metav1.Condition requires are sent, also empty ones."""
+    encoded = {
+        "type": condition.type, "status": str(condition.status), "reason": str(condition.reason),
+        "message": condition.message, "lastTransitionTime": condition.lastTransitionTime,
+    }
+    if condition.observedGeneration is not None:
+        return {**encoded, "observedGeneration": condition.observedGeneration}
+    return encoded

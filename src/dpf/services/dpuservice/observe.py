@@ -1,0 +1,209 @@
+"""Reads everything that a decision about one DPUService needs (Snapshot).
+
+Called by the controller at the start of each pass. Reads only. The host cluster and connected DPU clusters answer from
+their caches, by index. The API server itself is asked where a cache that is a moment late could mislead: about what a
+service that is being deleted still has, and before a name is taken. It is also asked where a DPU cluster's cache is not
+filled yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Container, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from dpf.api import core, names
+from dpf.api.argocd import Application, AppProject
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
+from dpf.api.dpucluster import DPUCluster
+from dpf.api.dpuservice import DPUService
+from dpf.api.meta import Key, Object, ObjectMeta, object_key
+from dpf.kube import errors
+from dpf.kube.cache import Cache
+from dpf.kube.client import Client
+from dpf.kube.clusters import ClusterRegistry, Unreachable
+from dpf.services.argocd import build
+from dpf.services.dpuservice import access, applications, targets, watches
+from dpf.services.dpuservice.snapshot import ClusterView, HostPorts, Remote, Snapshot, Unusable
+
+T = TypeVar("T", bound=Object)
+
+_REMOTE_KINDS: Final[tuple[type[Object], ...]] = (core.Namespace, core.Secret, core.Service, core.Node)
+
+
+async def snapshot(registry: ClusterRegistry, service: DPUService, dpf_namespace: str) -> Snapshot:
+    """One look at the world around `service`. Raises kube.errors.Error when the host cluster does not answer."""
+    cache, client = registry.host.cache, registry.host.client
+    key = object_key(service)
+    argocd_namespace = _argocd_namespace(cache, dpf_namespace)
+    found = Snapshot(
+        service=service, dpf_namespace=dpf_namespace, argocd_namespace=argocd_namespace,
+        clusters=await _clusters(registry, service),
+        unreadable_clusters=frozenset(cache.store(DPUCluster).unreadable),
+        host_namespace=cache.get(core.Namespace, Key("", key.namespace)),
+        applications=await _applications(cache, client, service, dpf_namespace),
+        namesakes=tuple(n for n in cache.by_index(DPUService, watches.BY_NAME, key.name) if object_key(n) != key),
+        siblings=_siblings(cache, service),
+        projects=_projects(cache, argocd_namespace),
+        cluster_secrets=tuple(cache.by_index(core.Secret, watches.BY_ARGOCD_NAMESPACE, argocd_namespace)),
+        pull_secrets=tuple(cache.by_index(core.Secret, watches.BY_PULL_SECRET_NAMESPACE, key.namespace)),
+        ports=await _ports(cache, client, service),
+    )
+    return await _with_name_holders(client, found)
+
+
+def _argocd_namespace(cache: Cache, dpf_namespace: str) -> str:
+    configs = cache.list(DPFOperatorConfig, dpf_namespace)
+    return next((ns for config in configs if (ns := watches.argocd_namespace(config))), dpf_namespace)
+
+
+async def _applications(
+    cache: Cache, client: Client, service: DPUService, dpf_namespace: str
+) -> tuple[Application, ...]:
+    """Applications of the service. The finalizer may only go on what the server itself says."""
+    key = object_key(service)
+    if service.metadata.deletionTimestamp is None:
+        return tuple(cache.by_index(Application, watches.BY_SERVICE, str(key)))
+    return await _listed(client, Application, dpf_namespace, _labels_of(key))
+
+
+async def _with_name_holders(client: Client, found: Snapshot) -> Snapshot:
+    """Who has the names that new Applications would like. Nothing is read when nothing is to be created.
+
+    What turns out to be the service's own was created a moment ago, and the cache has not heard of it.
+    """
+    if found.service.metadata.deletionTimestamp is not None:
+        return found
+    own, others = list(found.applications), {}
+    for name in applications.names_to_look_up(found):
+        holder = await _read(client, Application, Key(found.dpf_namespace, name))
+        if holder is not None and str(found.key) in watches.service_index(holder):
+            own.append(holder)
+        elif holder is not None:
+            others[name] = holder
+    return dataclasses.replace(found, applications=tuple(own), name_holders=others)
+
+
+def _siblings(cache: Cache, service: DPUService) -> tuple[DPUService, ...]:
+    """Other DPUServices of the namespace; one that cannot be read is there nevertheless, and not being deleted."""
+    if service.metadata.deletionTimestamp is None:
+        return ()
+    key = object_key(service)
+    unreadable = (k for k in cache.store(DPUService).unreadable if k.namespace == key.namespace)
+    blind = [DPUService(metadata=ObjectMeta(name=k.name, namespace=k.namespace)) for k in unreadable]
+    return tuple(s for s in (*cache.list(DPUService, key.namespace), *blind) if object_key(s) != key)
+
+
+def _projects(cache: Cache, namespace: str) -> dict[str, AppProject]:
+    found = {name: cache.get(AppProject, Key(namespace, name)) for name in (build.DPU_PROJECT, build.HOST_PROJECT)}
+    return {name: project for name, project in found.items() if project is not None}
+
+
+async def _ports(cache: Cache, client: Client, service: DPUService) -> HostPorts:
+    """Objects for config ports. Before the first is made, the server tells whether the name is free."""
+    key = object_key(service)
+    services = tuple(cache.by_index(core.Service, watches.BY_SERVICE, str(key)))
+    wanted = service.spec is not None and service.spec.configPorts is not None
+    occupant = None
+    if wanted and not services and service.metadata.deletionTimestamp is None:
+        occupant = await _read(client, core.Service, key)
+    return HostPorts(
+        services=tuple(s for s in services if _is_exposed(s)),
+        slices=tuple(s for s in cache.by_index(core.EndpointSlice, watches.BY_SERVICE, str(key)) if _is_exposed(s)),
+        endpoints=tuple(e for e in cache.by_index(core.Endpoints, watches.BY_SERVICE, str(key)) if _is_exposed(e)),
+        occupant=occupant if occupant is not None and not _is_exposed(occupant) else None,
+    )
+
+
+def _is_exposed(obj: Object) -> bool:
+    return names.EXPOSED_PORT_LABEL in (obj.metadata.labels or {})
+
+
+async def _clusters(registry: ClusterRegistry, service: DPUService) -> tuple[ClusterView, ...]:
+    cache = registry.host.cache
+    clusters = sorted(cache.list(DPUCluster), key=object_key)
+    chosen = {object_key(cluster) for cluster in targets.selected(service, clusters)}
+    remotes = await _remotes(registry, service, clusters, chosen)
+    views: list[ClusterView] = []
+    for cluster in clusters:
+        secret_key = access.secret_key(cluster)
+        secret = cache.get(core.Secret, secret_key) if secret_key else None
+        credentials = access.credentials(cluster, secret)
+        views.append(ClusterView(cluster=cluster, credentials=credentials, remote=remotes[object_key(cluster)]))
+    return tuple(views)
+
+
+async def _remotes(
+    registry: ClusterRegistry, service: DPUService, clusters: Sequence[DPUCluster], chosen: Container[Key]
+) -> dict[Key, Remote | Unusable]:
+    """What each DPU cluster holds. Those that have to be asked are asked at the same time; no answer is a value."""
+    spec, key = service.spec, object_key(service)
+    fresh = service.metadata.deletionTimestamp is not None
+    found: dict[Key, Remote | Unusable] = {}
+    asked: dict[Key, Coroutine[Any, Any, Remote | Unusable]] = {}
+    for name in map(object_key, clusters):
+        cluster = registry.get(name)
+        with_ports = name in chosen and spec is not None and spec.configPorts is not None
+        if isinstance(cluster, Unreachable):
+            found[name] = Unusable(why=cluster.why)
+        elif fresh or not cluster.cache.is_synced(*_REMOTE_KINDS):
+            asked[name] = _asked(cluster.client, key, with_ports=with_ports)
+        else:
+            found[name] = _at_hand(cluster.cache, key, with_ports=with_ports)
+    answers = await asyncio.gather(*asked.values()) if asked else ()
+    return {**found, **dict(zip(asked, answers, strict=True))}
+
+
+def _at_hand(cache: Cache, service: Key, *, with_ports: bool) -> Remote | Unusable:
+    try:
+        return _cached(cache, service, with_ports=with_ports)
+    except errors.NotSynced as error:
+        return Unusable(why=str(error))
+
+
+async def _asked(client: Client, service: Key, *, with_ports: bool) -> Remote | Unusable:
+    try:
+        return await _direct(client, service, with_ports=with_ports)
+    except errors.Error as error:
+        return Unusable(why=str(error))
+
+
+def _cached(cache: Cache, service: Key, *, with_ports: bool) -> Remote:
+    return Remote(
+        namespace=cache.get(core.Namespace, Key("", service.namespace)),
+        pull_secrets=tuple(cache.by_index(core.Secret, watches.BY_PULL_SECRET_NAMESPACE, service.namespace)),
+        services=tuple(cache.by_index(core.Service, watches.BY_SERVICE, str(service))) if with_ports else (),
+        nodes=tuple(cache.list(core.Node)) if with_ports else (),
+    )
+
+
+async def _direct(client: Client, service: Key, *, with_ports: bool) -> Remote:
+    labels = _labels_of(service)
+    return Remote(
+        namespace=await _read(client, core.Namespace, Key("", service.namespace)),
+        pull_secrets=await _listed(client, core.Secret, service.namespace, names.IMAGE_PULL_SECRET_LABEL),
+        services=await _listed(client, core.Service, None, labels) if with_ports else (),
+        nodes=await _listed(client, core.Node, None, None) if with_ports else (),
+    )
+
+
+def _labels_of(service: Key) -> str:
+    return ",".join(f"{label}={value}" for label, value in sorted(build.match_labels(service).items()))
+
+
+async def _read(client: Client, kind: type[T], key: Key) -> T | None:
+    try:
+        return await client.get(kind, key.name, key.namespace or None)
+    except errors.NotFound:
+        return None
+
+
+async def _listed(client: Client, kind: type[T], namespace: str | None, labels: str | None) -> tuple[T, ...]:
+    """A complete list from the server. What exists but cannot be read must not look absent, hence NotSynced."""
+    listing = await client.list(kind, namespace, labels=labels)
+    for item in listing.unreadable:
+        raise errors.NotSynced(f"{kind.resource.kind} {item.key} cannot be read: {item.why}; correct the object")
+    return listing.items
+
+

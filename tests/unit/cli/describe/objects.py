@@ -1,0 +1,108 @@
+"""Objects to describe, as an API server would serve them, for the unit and golden tests of `dpfctl describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from dpf.api import names
+from dpf.cli.describe import kinds
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+NAMESPACE = "dpf-operator-system"
+
+SERVICE_CONDITIONS = (
+    "ApplicationPrereqsReconciled", "ApplicationsReconciled", "ApplicationsReady", "DPUServiceInterfaceReconciled",
+    "ConfigPortsReconciled",
+)
+
+
+def ago(**age: float) -> str:
+    """RFC 3339 of that long before NOW, e.g. `ago(hours=2)`."""
+    return (NOW - timedelta(**age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def a_condition(
+    type_: str, status: str = "True", reason: str = "Success", message: str = "", *, since: str | None = None
+) -> dict[str, Any]:
+    return {
+        "type": type_, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": since or ago(hours=2), "observedGeneration": 1,
+    }
+
+
+def not_ready(*missing: str, since: str | None = None) -> dict[str, Any]:
+    text = f"The following conditions are not ready: {', '.join(missing)}"
+    return a_condition("Ready", "False", "Pending", text, since=since)
+
+
+def an_object(
+    kind: kinds.Kind, name: str, *conditions: dict[str, Any], namespace: str = NAMESPACE, deleting: bool = False,
+    **metadata: Any,
+) -> dict[str, Any]:
+    """One object in JSON form; Ready for two hours unless conditions are given."""
+    resource = kind.view.resource
+    if deleting:
+        metadata["deletionTimestamp"] = ago(minutes=5)
+    return {
+        "apiVersion": resource.api_version, "kind": resource.kind,
+        "metadata": {"name": name, "namespace": namespace, "uid": f"uid-{name}", **metadata},
+        "spec": {"whatever": {"another": "version wrote"}},
+        "status": {"conditions": list(conditions) or [a_condition("Ready")]},
+    }
+
+
+def a_root(*conditions: dict[str, Any]) -> dict[str, Any]:
+    return an_object(kinds.ROOT, "dpfoperatorconfig", *conditions)
+
+
+def a_service(name: str, *conditions: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return an_object(kinds.DPU_SERVICE, name, *conditions, **more)
+
+
+def a_broken_service(name: str, message: str = "it does not run", **more: Any) -> dict[str, Any]:
+    return a_service(
+        name, not_ready("ApplicationsReady"), a_condition("ApplicationsReady", "False", "Pending", message),
+        a_condition("ApplicationsReconciled"), **more,
+    )
+
+
+def a_cluster(name: str, *conditions: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return an_object(kinds.DPU_CLUSTER, name, *conditions, **more)
+
+
+def an_application(
+    service: str, cluster: str = "dpu-cplane-tenant1", *, health: str | None = "Healthy", sync: str | None = "Synced",
+    conditions: Sequence[dict[str, str]] = (), resources: Sequence[dict[str, Any]] = (), message: str | None = None,
+) -> dict[str, Any]:
+    made = an_object(
+        kinds.APPLICATION, f"{cluster}-{service}",
+        labels={names.DPUSERVICE_NAME_LABEL: service, names.DPUSERVICE_NAMESPACE_LABEL: NAMESPACE},
+    )
+    made["status"] = {
+        "sync": {"status": sync},
+        "health": {"status": health, "lastTransitionTime": ago(minutes=3), "message": message},
+        "conditions": list(conditions), "resources": list(resources), "reconciledAt": ago(seconds=45),
+    }
+    return made
+
+
+def a_workload(
+    name: str, *, kind: str = "DaemonSet", sync: str = "Synced", health: str | None = "Healthy"
+) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "group": "apps", "version": "v1", "kind": kind, "namespace": NAMESPACE, "name": name, "status": sync,
+    }
+    return {**made, "health": {"status": health}} if health else made
+
+
+def an_inventory(*objects: dict[str, Any], root: dict[str, Any] | None = None) -> kinds.Inventory:
+    """What discovery finds in a cluster that holds `objects`."""
+    views = {branch.kind.name: branch.kind.view for _, branch in kinds.walk(kinds.TARGETS["all"])}
+    found: dict[str, list[Any]] = {name: [] for name in views}
+    for made in objects:
+        found[made["kind"]].append(msgspec.convert(made, views[made["kind"]]))
+    return kinds.Inventory(root=msgspec.convert(root or a_root(), kinds.DPFOperatorConfigView), objects=found)
