@@ -41,10 +41,12 @@ types: setup
 gen: setup ## write deploy/crds, deploy/rbac and docs/reference from the source
 	@$(BIN)/python -m tools.crdgen
 	@$(BIN)/python -m tools.rbacgen
+	@$(BIN)/python -m tools.docsgen
 
 drift: setup
 	@$(BIN)/python -m tools.crdgen --check
 	@$(BIN)/python -m tools.rbacgen --check
+	@$(BIN)/python -m tools.docsgen --check
 
 unit: setup ## unit, architecture, golden and scenario tests: no engines needed
 	@$(BIN)/pytest -q -n 2 tests/unit tests/architecture tests/golden tests/scenario

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from dpf.local import controlplane, parts
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.supervisor import Supervisor

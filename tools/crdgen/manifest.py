@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from typing import Any, Final
 
 import dpf.api
@@ -22,13 +21,13 @@ _ROOT: Final[dict[str, Any]] = {
 }
 
 
-def own_kinds() -> Iterator[type[Object]]:
+def own_kinds() -> tuple[type[Object], ...]:
     """Every kind in `dpf.api` that declares a CRD, ordered by file name."""
     kinds: set[type[Object]] = set()
     for module in pkgutil.iter_modules(dpf.api.__path__, "dpf.api."):
         members = vars(importlib.import_module(module.name)).values()
         kinds |= {m for m in members if isinstance(m, type) and issubclass(m, Object) and hasattr(m, "crd")}
-    return iter(sorted(kinds, key=file_name))
+    return tuple(sorted(kinds, key=file_name))
 
 
 def file_name(kind: type[Object]) -> str:

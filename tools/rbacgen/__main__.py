@@ -16,33 +16,33 @@ from tools.rbacgen import roles
 FOLDER: Final = generated.ROOT / "deploy" / "rbac"
 COMMAND: Final = "python -m tools.rbacgen"
 DOMAINS: Final = ("chains", "operator", "provisioning", "services")
-"""Packages of `dpf` that list their controllers in `CONTROLLERS`; one that is not written yet is passed over."""
+"""Packages of `dpf` whose module `controllers` lists their controllers; one that is not written yet is passed over."""
 
 
 def controllers(domain: str) -> tuple[type[Reconciler[Any, Any]], ...]:
     """The controllers of a domain, as its package lists them."""
     if importlib.util.find_spec(f"dpf.{domain}") is None:
         return ()
-    return tuple(getattr(importlib.import_module(f"dpf.{domain}"), "CONTROLLERS", ()))
+    return tuple(importlib.import_module(f"dpf.{domain}.controllers").CONTROLLERS)
 
 
 def files() -> dict[str, str]:
     """Name to text of every file in `deploy/rbac`."""
-    return {name: text for domain in DOMAINS for name, text in _files_of(domain)}
+    runtime = roles.host_roles("runtime", roles.RUNTIME_NEEDS)
+    domains = {name: text for domain in DOMAINS for name, text in _files_of(domain)}
+    return {"runtime.yaml": _text("what src/dpf/runtime needs in every process", runtime), **domains}
 
 
 def _files_of(domain: str) -> Iterator[tuple[str, str]]:
-    listed = controllers(domain)
-    permissions = [permission for controller in listed for permission in controller.permissions]
-    if listed:
-        yield f"{domain}.yaml", _text(domain, roles.host_roles(domain, permissions))
-        if remote := roles.dpu_cluster_roles(domain, permissions):
-            yield f"dpu-cluster/{domain}.yaml", _text(domain, remote)
+    source = f"the controllers of src/dpf/{domain}"
+    for folder, build in (("", roles.host_roles), ("dpu-cluster/", roles.dpu_cluster_roles)):
+        built = [role for controller in controllers(domain) for role in build(controller.name, controller.permissions)]
+        if built:
+            yield f"{folder}{domain}.yaml", _text(source, built)
 
 
-def _text(domain: str, objects: Sequence[Object]) -> str:
-    documents = [roles.manifest(role) for role in objects]
-    return generated.yaml_text(documents, source=f"the controllers of src/dpf/{domain}", command=COMMAND)
+def _text(source: str, objects: Sequence[Object]) -> str:
+    return generated.yaml_text([roles.manifest(role) for role in objects], source=source, command=COMMAND)
 
 
 if __name__ == "__main__":

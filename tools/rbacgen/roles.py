@@ -1,4 +1,4 @@
-"""The roles of one domain, as objects and as manifests. Called by `__main__` and by tests. Pure."""
+"""The roles of one controller, as objects and as manifests. Called by `__main__` and by tests. Pure."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ RUNTIME_NEEDS: Final = (
 """What `dpf.runtime` itself does in the host cluster, in every process."""
 
 
-def host_roles(domain: str, permissions: Sequence[Permission]) -> list[Object]:
-    """What a process may do in the host cluster: a ClusterRole, and a Role for each namespace it is limited to."""
-    return _roles(f"dpf-{domain}", [*RUNTIME_NEEDS, *(p for p in permissions if not p.everywhere)])
+def host_roles(name: str, permissions: Sequence[Permission]) -> list[Object]:
+    """What `name` may do in the host cluster: a ClusterRole, and a Role for each namespace it is limited to."""
+    return _roles(f"dpf-{name}", [p for p in permissions if not p.everywhere])
 
 
-def dpu_cluster_roles(domain: str, permissions: Sequence[Permission]) -> list[Object]:
-    """What a process may do in each DPU cluster; empty when it does nothing there."""
-    return _roles(f"dpf-{domain}-dpu-cluster", [p for p in permissions if p.everywhere])
+def dpu_cluster_roles(name: str, permissions: Sequence[Permission]) -> list[Object]:
+    """What `name` may do in each DPU cluster; empty when it does nothing there."""
+    return _roles(f"dpf-{name}-dpu-cluster", [p for p in permissions if p.everywhere])
 
 
 def manifest(role: Object) -> dict[str, Any]:

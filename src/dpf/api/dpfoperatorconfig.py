@@ -37,24 +37,36 @@ class ConditionType(StrEnum):
     """Conditions of a DPFOperatorConfig, in the order in which they are written."""
 
     READY = "Ready"
+    """All of the others hold, except DeprecatedFieldsNotInUse."""
     IMAGE_PULL_SECRETS_RECONCILED = "ImagePullSecretsReconciled"
+    """The pull secrets exist and are marked for the clusters."""
     SYSTEM_COMPONENTS_RECONCILED = "SystemComponentsReconciled"
+    """Every component is installed as configured, and none that is disabled."""
     SYSTEM_COMPONENTS_READY = "SystemComponentsReady"
+    """Every installed component works."""
     PRE_UPGRADE_VALIDATION_READY = "PreUpgradeValidationReady"
+    """Nothing stands in the way of the upgrade to the target version."""
     CA_TRUST_BUNDLE_READY = "CATrustBundleReady"
+    """The ConfigMap with the trusted CAs is up to date."""
     DPU_AGENT_IDENTITY_TEMPLATES_VALID = "DPUAgentIdentityTemplatesValid"
+    """The templates of SPIFFE IDs can be filled in."""
     CERT_MANAGEMENT_READY = "CertManagementReady"
+    """The issuers exist and their CA is rolled out."""
     DEPRECATED_FIELDS_NOT_IN_USE = "DeprecatedFieldsNotInUse"
-    """Advice only: not a part of Ready."""
+    """No object uses a field that a later version drops; advice only, not a part of Ready."""
 
 
 class ConditionReason(StrEnum):
     """Reasons beside those that all kinds share."""
 
     ISSUER_NOT_FOUND = "IssuerNotFound"
+    """The configured issuer does not exist."""
     CA_ROTATION_REQUIRED = "CARotationRequired"
+    """The issuer's CA is another one than the CA that is rolled out."""
     DEPRECATED_FIELDS_IN_USE = "DeprecatedFieldsInUse"
+    """Some object uses a deprecated field; the message names it."""
     INSPECTION_FAILED = "InspectionFailed"
+    """The objects could not be read, so nothing is known about deprecated fields."""
 
 
 class Overrides(Model):

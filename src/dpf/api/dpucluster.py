@@ -23,17 +23,24 @@ class ConditionType(StrEnum):
     """Conditions of a DPUCluster: Created by its cluster manager, Ready by the health check."""
 
     CREATED = "Created"
+    """The control plane is there and its kubeconfig is known; written by the cluster manager."""
     READY = "Ready"
+    """The API server of the cluster answers; written by the health check."""
 
 
 class ConditionReason(StrEnum):
     """Reasons beside those that all kinds share (behaviour-provisioning.md section 12)."""
 
     CREATED = "Created"
+    """The cluster manager has made or found the control plane."""
     EMPTY_KUBECONFIG = "EmptyKubeconfig"
+    """A static cluster names no usable kubeconfig Secret."""
     CLUSTER_NOT_READY = "ClusterNotReady"
+    """The control plane is not up yet."""
     HEALTH_CHECK_PASSED = "HealthCheckPassed"
+    """The API server answered."""
     HEALTH_CHECK_FAILED = "HealthCheckFailed"
+    """The API server did not answer."""
 
 
 class Keepalived(Model):

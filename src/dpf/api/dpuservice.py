@@ -21,11 +21,17 @@ class ConditionType(StrEnum):
     """Conditions of a DPUService, in the order in which they are written."""
 
     READY = "Ready"
+    """All of the others hold."""
     APPLICATION_PREREQS_RECONCILED = "ApplicationPrereqsReconciled"
+    """Namespaces, pull secrets and what Argo CD needs to know about the clusters are in place."""
     APPLICATIONS_RECONCILED = "ApplicationsReconciled"
+    """There is one Application for each targeted cluster, and none for another."""
     APPLICATIONS_READY = "ApplicationsReady"
+    """Argo CD reports every Application as Synced and Healthy."""
     DPU_SERVICE_INTERFACE_RECONCILED = "DPUServiceInterfaceReconciled"
+    """The interfaces that the service lists exist and are its own."""
     CONFIG_PORTS_RECONCILED = "ConfigPortsReconciled"
+    """The host cluster reaches the ports that the service opens to it."""
 
 
 class HelmChartSource(Model):

@@ -154,15 +154,12 @@ def _guard(work: Callable[[], T]) -> T:
     try:
         return work()
     except (errors.LocalError, kube_errors.Error) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        raise click.ClickException(str(error)) from error
     except ExceptionGroup as group:
         known, other = group.split((errors.LocalError, kube_errors.Error))
         if other is not None or known is None:
             raise
-        for line in sorted({str(e) for e in _leaves(known)}):
-            click.echo(f"error: {line}", err=True)
-        sys.exit(1)
+        raise click.ClickException("\n".join(sorted({str(e) for e in _leaves(known)}))) from known
     except KeyboardInterrupt:
         click.echo("interrupted; `dpfctl local up` goes on from here, `dpfctl local down` removes it", err=True)
         sys.exit(130)

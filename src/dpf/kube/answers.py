@@ -47,6 +47,17 @@ def not_kubernetes(request: str, detail: str) -> errors.ServerError:
     )
 
 
+def unreadable(raw: bytes, why: Exception, *, request: str) -> errors.Error:
+    """A successful answer that does not decode: an object that does not fit our type, or no Kubernetes object."""
+    identity = codec.identity_of(raw)
+    if identity is None:
+        return not_kubernetes(request, str(why))
+    return errors.Invalid(
+        f"{identity} cannot be read: {why} ({request}); correct the object or upgrade", request=request,
+        reason="Unreadable",
+    )
+
+
 def _kind_of(code: int, status: codec.Status | None, raw: bytes) -> type[errors.Error]:
     if code == 404:
         known = status is not None or raw.strip() == _NO_SUCH_PATH

@@ -113,7 +113,7 @@ class Cluster:
         self._move(Connecting(_stamp(self._now())))
 
     def refuse(self, why: str) -> None:
-        """There is no way to connect, because of `why`, until `connect` is called. A connection that exists is left."""
+        """There is no way to connect, because of `why`, until `connect` is called."""
         self._move(Unreachable(why, _stamp(self._now())))
 
     async def disconnect(self, why: str) -> None:
@@ -335,6 +335,7 @@ class ClusterRegistry:
             await cluster.disconnect(NOT_CONNECTED)
             if self._sources.get(cluster.key) != source or self._clusters.get(cluster.key) is not cluster:
                 return
+            cluster.expect()
             try:
                 connection = _connection(cluster.key, source)
             except errors.CredentialsError as error:
@@ -345,8 +346,12 @@ class ClusterRegistry:
     async def _disconnect(self, cluster: Cluster, why: str) -> None:
         """Unless the cluster has been given a kubeconfig again meanwhile."""
         async with cluster.changing:
-            if self._clusters.get(cluster.key) is not cluster or cluster.key not in self._sources:
-                await cluster.disconnect(why)
+            if self._clusters.get(cluster.key) is cluster and cluster.key in self._sources:
+                return
+            await cluster.disconnect(why)
+            if self._clusters.get(cluster.key) is cluster:
+                # A probe may have been answered while the connection was being closed.
+                cluster.refuse(why)
 
     def _subscribe(self, cluster: Cluster, kind: type[Object], callback: ObjectCallback) -> None:
         cluster.cache.subscribe(kind, lambda old, new: callback(cluster.key, old, new))

@@ -26,7 +26,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 _EVENT_TYPES: Final = {type_.value: type_ for type_ in (EventType.ADDED, EventType.MODIFIED, EventType.DELETED)}
 
 
-class _ListMeta(msgspec.Struct):
+class _ListMeta(msgspec.Struct, frozen=True):
     resourceVersion: str = ""
     continue_: str = msgspec.field(name="continue", default="")
 
@@ -111,6 +111,15 @@ def status_of(raw: bytes) -> Status | None:
     except BAD_OBJECT:
         return None
     return status if status.kind == "Status" else None
+
+
+def identity_of(raw: bytes | msgspec.Raw) -> Key | None:
+    """Which object it is, even when it does not fit its type; None when it is no Kubernetes object."""
+    try:
+        metadata = _IDENTIFIED.decode(raw).metadata
+    except BAD_OBJECT:
+        return None
+    return Key(metadata.namespace, metadata.name) if metadata.name else None
 
 
 class Codec(Generic[T]):

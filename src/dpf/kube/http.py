@@ -98,9 +98,9 @@ class HTTPClient:
         }
         response = await self._open_stream(path, query, timeout_s)
         decoder = codec.codec_of(kind)
-        async with response:
+        rest = b""
+        try:
             yield ()
-            rest = b""
             while chunk := await self._read(response, request):
                 lines, rest = _split(rest, chunk)
                 if len(rest) > MAX_LINE_BYTES:
@@ -112,6 +112,8 @@ class HTTPClient:
                     yield batch.events
                 if batch.failure is not None:
                     raise answers.error_in_stream(batch.failure, request=request)
+        finally:
+            _hang_up(response)
 
     async def create(self, obj: T, *, dry_run: bool = False) -> T:
         """See `client.Client`."""
@@ -147,11 +149,12 @@ class HTTPClient:
     ) -> None:
         """See `client.Client`."""
         path = address.single(kind, name, namespace)
-        options: dict[str, Any] = {"propagationPolicy": propagation}
+        # With options in the body, the API server ignores them in the query.
+        options: dict[str, Any] = {"propagationPolicy": propagation, **({"dryRun": ["All"]} if dry_run else {})}
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         if uid or resource_version:
             options["preconditions"] = {field: value for field, value in preconditions.items() if value}
-        await self._request("DELETE", path, query=_dry_run(dry_run), body=_encode_plain(options), content_type=_JSON)
+        await self._request("DELETE", path, body=_encode_plain(options), content_type=_JSON)
 
     async def server_version(self) -> str:
         """See `client.Client`."""
@@ -167,6 +170,8 @@ class HTTPClient:
         for session in (self._unary, self._streams):
             if session is not None:
                 await session.close()
+        # Aborted connections are closed in the next turn of the event loop.
+        await asyncio.sleep(0)
 
     async def _pages(self, kind: type[T], path: str, query: dict[str, str]) -> Listing[T]:
         """Every page. The pages of one list share a resourceVersion, so the list is a snapshot."""
@@ -290,7 +295,7 @@ class HTTPClient:
         try:
             return codec.codec_of(kind).decode(raw)
         except codec.BAD_OBJECT as error:
-            raise answers.not_kubernetes(request, str(error)) from None
+            raise answers.unreadable(raw, error, request=request) from None
 
 
 def _new_session(limit: int) -> aiohttp.ClientSession:
@@ -311,6 +316,14 @@ def _new_socket(info: tuple[Any, Any, Any, Any, Any]) -> socket.socket:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_INTERVAL_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
     return sock
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """End a stream. One still open is cut: a polite TLS goodbye would wait for an answer with nobody to own it."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
 
 
 def _headers(credential: credentials.Credential, content_type: str | None) -> dict[str, str]:

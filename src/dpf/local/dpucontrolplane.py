@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import shutil
 import ssl as tls
 from collections.abc import AsyncIterator, Collection
@@ -45,7 +46,9 @@ ENSURE_AGAIN: Final = timedelta(days=1)
 """How often keys and certificates are looked through for renewal."""
 _ID_MAX: Final = 80
 """Room for a component's name within a process name (supervisor.spec)."""
-_LAST_WORDS_MAX: Final = 300
+_LAST_ERROR_MAX: Final = 300
+_ERROR_LINE: Final = re.compile(r"(?:[EF]\d{4} [^\]]*\] |(?=panic: |Error: ))(?P<text>.+)")
+"""How a Kubernetes component logs an error, and what Go and a bad flag print without a header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,8 @@ class ProcessControlPlane:
         if process is None:
             return self._stopped(cluster, record, API_SERVER)
         if not await self._serves(self._folder(cluster), record.port, process, OBSERVE_PATIENCE_S):
+            if await self._supervisor.observe(process.name) is None:
+                return self._stopped(cluster, record, API_SERVER)
             log = self._log(process.name)
             return ControlPlaneState(
                 stage=Stage.STARTING, why=f"{API_SERVER} runs and is not ready to serve yet (its log: {log})",
@@ -180,15 +185,14 @@ class ProcessControlPlane:
         return await asyncio.to_thread(self._running, cluster, record)
 
     def _stopped(self, cluster: Key, record: _Record, component: str) -> ControlPlaneState:
-        """A component does not run. When it ended soon after its start, its last words are the reason."""
+        """A component does not run. One that ended right after its start has a pause before the next, and a reason."""
         log = self._log(f"{cluster_id(cluster)}-{component}")
         not_before = None
-        why = f"{component} does not run (its log: {log})"
-        if record.started_at is not None:
-            pause_ends = record.started_at + timedelta(seconds=RESTART_PAUSE_S)
-            words = _last_words(log)
-            if self._clock.now() < pause_ends and words:
-                not_before, why = pause_ends, f"{component} ended right after its start: {words} (its log: {log})"
+        if record.started_at is not None and log.exists():
+            not_before = record.started_at + timedelta(seconds=RESTART_PAUSE_S)
+        if not_before is None or self._clock.now() >= not_before:
+            return ControlPlaneState(stage=Stage.STOPPED, why=f"{component} does not run (its log: {log})")
+        why = f"{component} ended right after its start{_last_error(log)} (its log: {log})"
         return ControlPlaneState(stage=Stage.STOPPED, why=why, not_before=not_before)
 
     def _running(self, cluster: Key, record: _Record) -> ControlPlaneState:
@@ -281,9 +285,7 @@ def _check_port(port: int) -> None:
     raise errors.LocalError(f"{owner}, and this control plane has always served there: stop that program")
 
 
-def _last_words(log: Path) -> str:
-    """The last line of a log without its time stamp, so that the same failure reads the same."""
-    lines = [line for line in launch.log_tail(log) if line.strip()]
-    if not lines:
-        return ""
-    return lines[-1].rpartition("] ")[2].strip()[:_LAST_WORDS_MAX]
+def _last_error(log: Path) -> str:
+    """`: ` and the last error in a component's log, without its time stamp: the same failure reads the same."""
+    found = [match for line in launch.log_tail(log) if (match := _ERROR_LINE.match(line))]
+    return f": {found[-1]['text'][:_LAST_ERROR_MAX]}" if found else ""

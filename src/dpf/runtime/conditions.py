@@ -28,11 +28,17 @@ class Reason(StrEnum):
     """Reasons that kinds with the shared summary use."""
 
     SUCCESS = "Success"
+    """The condition holds."""
     PENDING = "Pending"
+    """Not yet; it is being worked on, or nobody has looked."""
     ERROR = "Error"
+    """Something failed; it is tried again by itself."""
     FAILURE = "Failure"
+    """Something failed that only a change by a person can mend."""
     AWAITING_DELETION = "AwaitingDeletion"
+    """Something else has to go first."""
     RETRYING = "Retrying"
+    """An attempt failed, the next one is on its way."""
 
 
 _WEIGHT: Final = {Reason.AWAITING_DELETION: 3, Reason.FAILURE: 2, Reason.PENDING: 1, Reason.RETRYING: 1}

@@ -1,6 +1,7 @@
-"""The server refuses what the sheets say it refuses, in these words (behaviour-service.md 2, api-provisioning.md 5, 13).
+"""The server refuses what the sheets say it refuses, in these words.
 
-A refusal carries exactly the expected messages: a second, accidental one would confuse the user.
+Sources: behaviour-service.md section 2, api-provisioning.md sections 5 and 13. A refusal carries exactly the expected
+message: a second, accidental one would confuse the user.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ CREATES: dict[str, tuple[dict[str, Any], str]] = {
     "cluster-name-too-long": (dpucluster(name="n" * 64), name_too_long(63)),
     "cluster-name-not-a-label": (
         dpucluster(name="1st"),
-        "name must be a DNS-1035 label: start with a lowercase letter, contain only lowercase alphanumerics or '-', "
-        "and end with an alphanumeric"),
+        ("name must be a DNS-1035 label: start with a lowercase letter, contain only lowercase alphanumerics or '-', "
+         "and end with an alphanumeric")),
     "cluster-token-too-short": (
         dpucluster({"joinToken": {"ttl": "9m59s"}}),
         "ttl has to be at least 10m so a token outlives BFB flashing"),
@@ -87,8 +88,8 @@ CREATES: dict[str, tuple[dict[str, Any], str]] = {
         "dpuNodeOOBBridgeName is only configurable in host-trusted mode"),
     "config-jumbo-in-zero-trust": (
         dpfoperatorconfig(ZERO_TRUST | {"networking": {"controlPlaneMTU": 1501}}),
-        "controlPlaneMTU must not exceed 1500 in zero-trust mode because DPU OOB interfaces do not support jumbo "
-        "frames"),
+        ("controlPlaneMTU must not exceed 1500 in zero-trust mode because DPU OOB interfaces do not support jumbo "
+         "frames")),
     "config-spiffe-without-zero-trust": (
         dpfoperatorconfig({"security": {"spiffe": SPIFFE}}),
         "spiffe configuration requires deploymentMode=zero-trust"),
@@ -192,7 +193,8 @@ def test_update_is_allowed(kubectl: Kubectl, manifest: dict[str, Any], patch: di
 
 SCHEMA_LIMITS: dict[str, tuple[dict[str, Any], str]] = {
     "service-plain-http": (
-        dpuservice({"helmChart": {"source": {"repoURL": "http://charts.example.com"}}}), "spec.helmChart.source.repoURL"),
+        dpuservice({"helmChart": {"source": {"repoURL": "http://charts.example.com"}}}),
+        "spec.helmChart.source.repoURL"),
     "service-no-version": (dpuservice({"helmChart": {"source": {"version": ""}}}), "spec.helmChart.source.version"),
     "cluster-token-not-a-duration": (dpucluster({"joinToken": {"ttl": "soon"}}), "spec.joinToken.ttl"),
     "service-no-interfaces": (dpuservice({"serviceID": "x", "interfaces": []}), "spec.interfaces"),

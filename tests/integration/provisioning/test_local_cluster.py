@@ -1,40 +1,125 @@
-"""A DPUCluster of type dpf/local, with real processes: made, broken, healed, joined to, deleted."""
+"""A DPUCluster of type dpf/local with real processes: made, joined to, broken, healed, found again, deleted."""
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 
+import aiohttp
 import pytest
 
 from dpf.api.core import ConfigMap, Secret
-from dpf.kube import errors
-from dpf.provisioning.clustermanager.local import apply
-from dpf.provisioning.dpucluster import kubeconfig
+from dpf.api.dpucluster import DPUCluster
+from dpf.kube import wait
+from dpf.kube.client import Client
 from dpf.kube.http import HTTPClient
-from tests.integration.provisioning.conftest import CLUSTER, Machine
+from dpf.local import dpucontrolplane
+from dpf.local.controlplane import Store
+from dpf.provisioning.dpucluster import kubeconfig, token
+from dpf.runtime import conditions
+from tests.integration.provisioning.conftest import CLUSTER, TIMEOUT_S, Platform
+from tests.support.dpuclusters import NAME, NAMESPACE, a_dpucluster
 
 pytestmark = pytest.mark.parts
 
+COMPONENTS = dpucontrolplane.COMPONENTS
 
-async def test_up(machine: Machine) -> None:
-    import time
-    t=time.time()
-    await machine.create()
-    c = await machine.until_phase("Ready")
-    print("READY", time.time()-t, c)
-    for w in machine.host.writes: print(w)
-    print(machine.processes())
-    os.kill(machine.pid("kube-apiserver"), signal.SIGKILL)
-    t=time.time()
-    c = await machine.until_phase("NotReady")
-    print("NOTREADY", time.time()-t, c)
-    t=time.time()
-    c = await machine.until_phase("Ready")
-    print("READY", time.time()-t, c)
-    t=time.time()
-    await machine.host.delete(type(c), CLUSTER.name, CLUSTER.namespace)
-    await machine.until_gone()
-    print("GONE", time.time()-t, machine.processes(), [str(p) for p in machine.state.rglob("*")])
-    for w in machine.host.writes: print(w)
-    print(machine.host.objects(Secret))
+
+async def connect(platform: Platform) -> HTTPClient:
+    """As anybody connects who has the DPUCluster: through the Secret that spec.kubeconfig names."""
+    cluster = await platform.host.get(DPUCluster, NAME, NAMESPACE)
+    access = await kubeconfig.read(platform.host, cluster)
+    assert isinstance(access, kubeconfig.Usable)
+    return HTTPClient(access.connection)
+
+
+async def signed_cluster_info(dpu: Client, token_id: str) -> dict[str, str]:
+    """cluster-info once the cluster has signed it for a token: what an emulated or real DPU waits for."""
+    found = await wait.until(
+        dpu, ConfigMap, "cluster-info", "kube-public", timeout_s=TIMEOUT_S,
+        accept=lambda info: info is not None and f"jws-kubeconfig-{token_id}" in (info.data or {}),
+    )
+    assert found is not None
+    return found.data or {}
+
+
+async def keys_in(store: Store) -> int:
+    """How many keys there are under the prefix of our cluster."""
+    prefix = f"/{dpucontrolplane.cluster_id(CLUSTER)}/".encode()
+    body = {
+        "key": base64.b64encode(prefix).decode(), "range_end": base64.b64encode(prefix[:-1] + b"0").decode(),
+        "count_only": True,
+    }
+    connector = aiohttp.UnixConnector(path=str(store.socket))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        async with session.post("http://etcd/v3/kv/range", json=body) as response:
+            answer = await response.json()
+    return int(answer.get("count", 0))
+
+
+async def test_a_dpucluster_becomes_ready_and_can_be_joined(platform: Platform) -> None:
+    async with platform.controllers():
+        await platform.host.create(a_dpucluster())
+        cluster = await platform.until_phase("Ready")
+        dpu = await connect(platform)
+        try:
+            minted = await token.mint_token(dpu, 600)
+            info = await signed_cluster_info(dpu, minted.id)
+        finally:
+            await dpu.aclose()
+    assert cluster.spec.kubeconfig == f"{NAME}-admin-kubeconfig"
+    assert cluster.status.version == platform.machine.programs.version
+    assert {c.type: c.status for c in cluster.status.conditions or ()} == {"Created": "True", "Ready": "True"}
+    ready = conditions.find(cluster.status.conditions, "Ready")
+    assert ready is not None
+    assert any(word in info["kubeconfig"] for word in ready.message.split() if word.startswith("https://"))
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+async def test_a_killed_process_is_started_again(platform: Platform, component: str) -> None:
+    async with platform.controllers():
+        await platform.host.create(a_dpucluster())
+        before = await platform.until_phase("Ready")
+        process = platform.machine.process(CLUSTER, component)
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+        broken = await platform.until_phase("NotReady")
+        healed = await platform.until_phase("Ready")
+    created = conditions.find(broken.status.conditions, "Created")
+    assert created is not None
+    assert component in created.message
+    assert healed.spec == before.spec
+    again = platform.machine.process(CLUSTER, component)
+    assert again is not None
+    assert again.pid != process.pid
+
+
+async def test_controllers_that_start_anew_touch_nothing(platform: Platform) -> None:
+    async with platform.controllers():
+        await platform.host.create(a_dpucluster())
+        await platform.until_phase("Ready")
+    pids = [platform.machine.process(CLUSTER, component) for component in COMPONENTS]
+    writes = len(platform.host.writes)
+    planes = platform.machine.planes()
+    async with platform.controllers():
+        cluster = await platform.until_phase("Ready")
+        state = await planes.observe(dpucontrolplane.Identity(key=CLUSTER, uid=cluster.metadata.uid or ""))
+    assert (state.stage, state.outdated) == ("running", False)
+    assert [platform.machine.process(CLUSTER, component) for component in COMPONENTS] == pids
+    assert platform.host.writes[writes:] == []
+
+
+async def test_a_deleted_dpucluster_leaves_nothing(platform: Platform) -> None:
+    machine = platform.machine
+    async with platform.controllers():
+        await platform.host.create(a_dpucluster())
+        await platform.until_phase("Ready")
+        assert await keys_in(machine.store) > 100
+        await platform.host.delete(DPUCluster, NAME, NAMESPACE)
+        await platform.until_gone()
+    assert machine.commands() == []
+    assert await keys_in(machine.store) == 0
+    assert list((machine.state / "clusters").iterdir()) == []
+    assert [path.name for path in (machine.state / "logs").iterdir()] == ["etcd.log"]
+    assert platform.host.objects(Secret) == ()

@@ -13,18 +13,19 @@ import click
 from dpf.cli import cluster
 from dpf.cli.describe import discover, document, filters, kinds, render, tree
 
-_SWITCHES: Final = {"--grouping": "--grouping", "--color": "--color", "-c": "--color"}
+_SHORT: Final = {"-c": "--color", "-o": "--output"}
+_SWITCHES: Final = frozenset({"--grouping", "--color"})
 """Options that are true when bare."""
 
 
 class _DescribeCommand(click.Command):
-    """Lets a switch stand bare, as in `--color`, or with a value after `=`, as in `--grouping=false` or `-c=false`.
+    """Takes options as kubectl and dpfctl users write them: `-o=json`, `-c=false`, and a bare `--color` for true.
 
-    Bare, it must not swallow the next word: `describe -c dpuservices` names a target.
+    A bare switch must not swallow the next word: `describe -c dpuservices` names a target.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """click's, after every switch got its value."""
+        """click's, on options that are spelled out."""
         return super().parse_args(ctx, [_spell_out(arg) for arg in args])
 
 
@@ -72,9 +73,10 @@ def use_colour(wanted: bool | None, environment: Mapping[str, str], *, is_termin
 
 def _spell_out(argument: str) -> str:
     name, equals, value = argument.partition("=")
-    if name not in _SWITCHES:
-        return argument
-    return f"{_SWITCHES[name]}={value if equals else 'true'}"
+    name = _SHORT.get(name, name) if equals or name == "-c" else name
+    if name in _SWITCHES and not equals:
+        return f"{name}=true"
+    return f"{name}{equals}{value}"
 
 
 def _branches(target: str) -> Sequence[kinds.Branch]:
@@ -106,5 +108,5 @@ def _form(output: str) -> Callable[[tree.Node, bool], str]:
 
 def _warn(inventory: kinds.Inventory) -> None:
     """An object that this version cannot read exists all the same; leaving it out silently would be a lie."""
-    for kind, bad in inventory.unreadable:
-        click.echo(f"warning: {kind} {bad.key} cannot be read and is not shown: {bad.why}", err=True)
+    for bad in inventory.unreadable:
+        click.echo(f"warning: not shown: {bad}", err=True)

@@ -31,7 +31,9 @@ async def discover(client: Client, branches: Sequence[kinds.Branch]) -> kinds.In
     return kinds.Inventory(
         root=root,
         objects={name: listing.items for name, listing in listings.items()},
-        unreadable=[(name, bad) for name, listing in listings.items() for bad in listing.unreadable],
+        unreadable=[
+            f"{name} {bad.key} cannot be read: {bad.why}" for name, listing in listings.items() for bad in listing.unreadable
+        ],
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final
 
 from dpf.api import argocd, dpfoperatorconfig, dpucluster, dpuservice, names
 from dpf.api.meta import Condition, Key, Model, Object, ObjectMeta, Resource
-from dpf.kube.client import Unreadable
 from dpf.runtime import conditions
 
 
@@ -119,11 +118,11 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Everything that was read: the root, and per kind name its objects. `unreadable` is (kind name, object)."""
+    """Everything that was read: the root, the objects by kind name, and one text per object that could not be read."""
 
     root: DPFOperatorConfigView
     objects: Mapping[str, Sequence[View | ApplicationView]]
-    unreadable: Sequence[tuple[str, Unreadable]] = ()
+    unreadable: Sequence[str] = ()
 
 
 WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "StatefulSet", "ReplicaSet", "Job", "CronJob", "Pod"})

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from dpf.emulation.join import errors
 from dpf.emulation.join.token import BootstrapToken
+from dpf.local.pki import certificates
 
 KUBECONFIG_KEY: Final = "kubeconfig"
 _SIGNATURE_PREFIX: Final = "jws-kubeconfig-"
@@ -53,9 +53,9 @@ def verify(data: Mapping[str, str], token: BootstrapToken, pins: Collection[str]
             "another cluster answered. Check the server address and make a new token"
         )
     server, ca_pem = _parse_kubeconfig(kubeconfig)
-    certificates = _certificates(ca_pem)
-    if not any(spki_pin(certificate) in pins for certificate in certificates):
-        found = ", ".join(spki_pin(certificate) for certificate in certificates)
+    authorities = _certificates(ca_pem)
+    if not any(certificates.spki_pin(certificate) in pins for certificate in authorities):
+        found = ", ".join(certificates.spki_pin(certificate) for certificate in authorities)
         raise errors.UntrustedCluster(
             f"the CA of {server} does not match any pinned CA: found {found}, expected {', '.join(sorted(pins))}. "
             "Check that the server address and the pin belong to the same cluster"
@@ -71,17 +71,9 @@ def parse_pin(text: str) -> str:
     return f"sha256:{digest}"
 
 
-def spki_pin(certificate: x509.Certificate) -> str:
-    """`sha256:<hex>` over the public key, as `kubeadm token create --print-join-command` prints it."""
-    public_key = certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return "sha256:" + hashlib.sha256(public_key).hexdigest()
-
-
 def ca_pins(ca_pem: bytes) -> frozenset[str]:
     """Pins of every certificate in a PEM bundle. Raises UntrustedCluster on anything else."""
-    return frozenset(spki_pin(certificate) for certificate in _certificates(ca_pem))
+    return frozenset(certificates.spki_pin(certificate) for certificate in _certificates(ca_pem))
 
 
 def _signature_matches(jws: str, payload: str, token: BootstrapToken) -> bool:

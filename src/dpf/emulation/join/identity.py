@@ -110,5 +110,10 @@ def store(folder: Path, identity: Identity) -> None:
     files.write_atomic(folder / FILE_NAME, msgspec.json.encode(identity), durable=True)
 
 
+def discard(folder: Path) -> None:
+    """Forget the stored identity, because the cluster does not accept it any more."""
+    (folder / FILE_NAME).unlink(missing_ok=True)
+
+
 def _leaf(identity: Identity) -> x509.Certificate:
     return x509.load_pem_x509_certificate(identity.certificate.encode())

@@ -7,7 +7,6 @@ containers go on running, and the next agent of the node finds them again.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +14,11 @@ import msgspec
 import structlog
 
 from dpf.api import core
-from dpf.api.meta import object_key
+from dpf.api.meta import Key, object_key
 from dpf.emulation.kubelet import addresses, node, podworker, records
 from dpf.emulation.kubelet.addresses import NodeAddresses
+from dpf.emulation.kubelet.network import NetworkError
 from dpf.emulation.kubelet.node import NodeFacts
-from dpf.emulation.kubelet.podnetwork import NetworkError
 from dpf.emulation.kubelet.podworker import Node, PodWorker
 from dpf.emulation.kubelet.processes import Found
 from dpf.kube import client as port
@@ -32,7 +31,7 @@ _RETRY_S: Final = 2.0
 
 
 class Agent:
-    """The kubelet of one node. `facts` without a problem; the agent finds problems itself."""
+    """The kubelet of one node. With a problem in `facts` the node is reported NotReady."""
 
     def __init__(self, node: Node, facts: NodeFacts, addresses: NodeAddresses) -> None:
         self._node = node
@@ -43,7 +42,6 @@ class Agent:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._found: dict[str, list[Found]] = {}
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._status_changed = asyncio.Event()
 
     @property
     def workers(self) -> tuple[PodWorker, ...]:
@@ -52,7 +50,6 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled. Raises Unauthorized when the node's certificate is not accepted any more."""
-        await self._ensure_network()
         registered = await self._register()
         self._found = self._find_containers()
         self._cache.register(core.Pod)
@@ -63,7 +60,6 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._renew_lease(registered))
                 group.create_task(self._beat())
-                group.create_task(self._mend_network())
                 group.create_task(self._sweep())
                 group.create_task(self._watch_workers())
         finally:
@@ -75,11 +71,19 @@ class Agent:
 
     def container_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> Path | None:
         """The log file of the container's current (or previous) life; None when it has none here."""
-        for worker in self._workers.values():
-            meta = worker.pod.metadata
-            if (meta.namespace, meta.name) == (namespace, pod):
-                return worker.log_file(container, previous=previous)
-        return None
+        worker = self._worker(namespace, pod)
+        return worker.log_file(container, previous=previous) if worker else None
+
+    def is_running(self, namespace: str, pod: str, container: str) -> bool:
+        """Whether that container runs on this node."""
+        worker = self._worker(namespace, pod)
+        return worker is not None and worker.is_running(container)
+
+    def _worker(self, namespace: str, pod: str) -> PodWorker | None:
+        """The worker of the pod of that name; of two (one is being deleted) the younger."""
+        wanted = Key(namespace, pod)
+        named = [worker for worker in self._workers.values() if object_key(worker.pod) == wanted]
+        return named[-1] if named else None
 
     async def _register(self) -> core.Node:
         """Create the Node, or bring the one that is there up to date. Tries until the API server answers."""
@@ -107,14 +111,9 @@ class Agent:
         )
 
     async def _beat(self) -> None:
-        """Report the node's status every five minutes, and at once when it has changed."""
+        """Report the node's status every five minutes."""
         while True:
-            try:
-                async with asyncio.timeout(node.HEARTBEAT_S):
-                    await self._status_changed.wait()
-            except TimeoutError:
-                pass
-            self._status_changed.clear()
+            await self._node.clock.sleep(node.HEARTBEAT_S)
             try:
                 await self._report_status(await self._node.client.get(core.Node, self._node.name))
             except errors.Unauthorized:
@@ -122,9 +121,6 @@ class Agent:
             except errors.Error as error:
                 # A Node that somebody deleted is not made again while we run: that is how a node is taken out.
                 _LOG.warning("cannot report node status", node=self._node.name, why=str(error))
-                await self._node.clock.sleep(_RETRY_S)
-                if isinstance(error, errors.Transient):
-                    self._status_changed.set()
 
     async def _renew_lease(self, registered: core.Node) -> None:
         """Every ten seconds; the control plane calls a node lost after forty seconds without."""
@@ -147,23 +143,6 @@ class Agent:
             )
         except errors.NotFound:
             await self._node.client.create(lease)
-
-    async def _ensure_network(self) -> None:
-        """Make the node's network; what stands in the way becomes the reason why the node is not Ready."""
-        try:
-            await self._node.network.ensure_node()
-            problem = None
-        except NetworkError as error:
-            problem = f"the node's network cannot be made: {error}"
-        if problem != self._facts.problem:
-            self._facts = replace(self._facts, problem=problem)
-            self._status_changed.set()
-
-    async def _mend_network(self) -> None:
-        """Try again while the network is broken; look once a minute whether it still is as it should be."""
-        while True:
-            await self._node.clock.sleep(_RETRY_S if self._facts.problem else 60.0)
-            await self._ensure_network()
 
     def _find_containers(self) -> dict[str, list[Found]]:
         """What an earlier kubelet of this node left running, by pod uid."""

@@ -1,7 +1,7 @@
 """The Node object of an emulated node: what it says about itself.
 
-Pure. Called by `agent`. It never pretends: the container runtime, the OS image and the kubelet version say that the node
-is emulated; kernel and architecture are those of the machine that it runs on.
+Pure. Called by `agent`. It never pretends: the container runtime, the OS image and the kubelet version say that the
+node is emulated; kernel and architecture are those of the machine that it runs on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All nodes of one kubelet process: joins each, runs its agent, starts it again after a fault, follows the configuration.
+"""All nodes of one kubelet process: joins each, runs its agent, starts it again after a fault.
 
 Called by `__main__`. Nodes are independent: one that cannot join or whose cluster is away never delays another. A node
 that leaves the configuration is switched off: its processes end and its network goes; its Node object is for the
@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-from collections.abc import Iterable
+import shutil
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
-from dpf.emulation.join import bootstrap
+from dpf.emulation.join import bootstrap, discovery
 from dpf.emulation.join import errors as join_errors
 from dpf.emulation.join import identity as identities
 from dpf.emulation.join.identity import Identity
-from dpf.emulation.kubelet import addresses, network, nodeclient
+from dpf.emulation.kubelet import addresses, nodeclient
 from dpf.emulation.kubelet.addresses import NodeAddresses
 from dpf.emulation.kubelet.agent import Agent
 from dpf.emulation.kubelet.config import Config, NetworkMode, NodeConfig
 from dpf.emulation.kubelet.containers import ContainerStarter
+from dpf.emulation.kubelet.network import HostNetwork, NetworkError, PodNetwork
 from dpf.emulation.kubelet.node import DEFAULT_CAPACITY, Machine, NodeFacts
-from dpf.emulation.kubelet.podnetwork import NetworkError, PodNetwork
 from dpf.emulation.kubelet.podworker import Node
 from dpf.emulation.kubelet.processes import Processes, Watcher
 from dpf.emulation.kubelet.server import LogServer
@@ -41,11 +43,12 @@ _LOG: Final = structlog.get_logger(__name__)
 _FIRST_RETRY_S: Final = 0.5
 _LAST_RETRY_S: Final = 15.0
 _CHECK_RENEWAL_S: Final = 3600.0
+_CHECK_NETWORK_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plant:
-    """What every node of this process shares. Nodes whose `NodeConfig` and plant are unchanged are left alone."""
+    """What every node of this process shares."""
 
     platform: str
     state: Path
@@ -109,7 +112,7 @@ class EmulatedNode:
         join = self._config.join
         now = self._plant.clock.now()
         stored = identities.load(self._folder)
-        pins = [bootstrap.parse_pin(pin) for pin in join.caPins]
+        pins = [discovery.parse_pin(pin) for pin in join.caPins]
         if stored and identities.is_usable(stored, node=self._config.name, server=join.server, pins=pins, now=now):
             if now < identities.renewal_time(stored):
                 return stored
@@ -125,40 +128,42 @@ class EmulatedNode:
         return identity
 
     async def _serve(self, identity: Identity) -> None:
-        """Run the agent until the certificate is due for renewal."""
+        """Run the agent until the certificate is due for renewal, or the node's network has broken or been mended."""
         client = nodeclient.connect(identity.access, node=self._config.name)
-        server = LogServer(identity.ca, self._config.name, str(self._addresses.node))
+        address = str(self._addresses.node)
+        server = LogServer(ca_pem=identity.ca, folder=self._folder / "pki", node=self._config.name, address=address)
+        problem = await self._network_problem()
         try:
-            problem = await self._network_problem()
-            port = None if problem else await server.start(self._network.node_netns)
             facts = NodeFacts(
                 config=self._config, platform=self._plant.platform, machine=_machine(),
-                server_version=await client.server_version(), address=str(self._addresses.node), port=port,
-                problem=problem,
+                server_version=await client.server_version(), address=address,
+                port=None if problem else await server.start(self._network.node_netns), problem=problem,
             )
             agent = Agent(self._node(client), facts, self._addresses)
             server.attach(agent)
-            async with asyncio.TaskGroup() as group:
-                running = group.create_task(agent.run())
-                group.create_task(self._until_renewal(identity, running))
+            await _first_of(agent.run(), self._until_renewal(identity), self._until_network_changes(problem))
         finally:
             await server.close()
             await client.aclose()
 
     async def _network_problem(self) -> str | None:
-        """Why the node's network cannot be made, or None. The server's socket has to be opened inside it."""
+        """Why the node's network cannot be made, or None once it is as it should be."""
         try:
             await self._network.ensure_node()
         except NetworkError as error:
-            return str(error)
+            return f"the node's network cannot be made: {error}"
         return None
 
-    async def _until_renewal(self, identity: Identity, agent: asyncio.Task[None]) -> None:
-        """Stop the agent when it is time. Looked at every hour: a machine may have slept."""
+    async def _until_network_changes(self, problem: str | None) -> None:
+        """Try to mend a broken network, and look once a minute whether a good one is still there."""
+        while await self._network_problem() == problem:
+            await self._plant.clock.sleep(_LAST_RETRY_S if problem else _CHECK_NETWORK_S)
+
+    async def _until_renewal(self, identity: Identity) -> None:
+        """Until it is time for the next certificate. Looked at every hour: a machine may have slept."""
         due = identities.renewal_time(identity)
         while (left_s := (due - self._plant.clock.now()).total_seconds()) > 0:
             await self._plant.clock.sleep(min(left_s, _CHECK_RENEWAL_S))
-        agent.cancel()
 
     def _node(self, client: nodeclient.NodeClient) -> Node:
         starter = ContainerStarter(
@@ -177,24 +182,27 @@ class Nodes:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._shared: Config | None = None
         self._running: dict[str, tuple[NodeConfig, EmulatedNode, asyncio.Task[None]]] = {}
 
     async def configure(self, config: Config) -> None:
         """Start what is new, switch off what is gone, start again what is configured differently."""
         plant = new_plant(config, self._clock)
+        shared = msgspec.structs.replace(config, nodes=[])
         wanted = {node.name: node for node in config.nodes}
         for name in [name for name in self._running if name not in wanted]:
             _, node, task = self._running.pop(name)
             await _cancel([task])
             await node.switch_off()
         for name, node_config in wanted.items():
-            if name in self._running and self._running[name][0] == node_config:
+            if name in self._running and self._running[name][0] == node_config and shared == self._shared:
                 continue
             if name in self._running:
                 await _cancel([self._running.pop(name)[2]])
             node = EmulatedNode(node_config, plant)
             task = asyncio.create_task(self._keep(name, node), name=f"node {name}")
             self._running[name] = (node_config, node, task)
+        self._shared = shared
 
     async def close(self) -> None:
         """Stop serving. Containers and networks stay, as they do when a kubelet stops."""
@@ -217,8 +225,10 @@ class Nodes:
 def build_network(plant: Plant, config: NodeConfig, own: NodeAddresses) -> PodNetwork:
     """The node's network by the configured mode."""
     if not plant.namespaces:
-        return network.HostNetwork()
-    return network.NamespaceNetwork(plant.platform, config.name, config.index, own)
+        return HostNetwork()
+    from dpf.emulation.kubelet.namespaces import NamespaceNetwork
+
+    return NamespaceNetwork(platform=plant.platform, node=config.name, index=config.index, addresses=own)
 
 
 def _machine() -> Machine:
@@ -233,9 +243,18 @@ def _read_token(path: Path) -> str:
         raise join_errors.InvalidJoinConfig(f"cannot read the bootstrap token file {path}: {error.strerror}") from None
 
 
-def _remove_pods(folder: Path) -> None:
-    import shutil
+async def _first_of(*works: Coroutine[None, None, None]) -> None:
+    """Run all until the first has ended; cancels the others. Raises what the first one raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _cancel(tasks)
+    for task in done:
+        task.result()
 
+
+def _remove_pods(folder: Path) -> None:
     shutil.rmtree(folder / "pods", ignore_errors=True)
 
 

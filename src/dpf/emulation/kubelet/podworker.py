@@ -22,8 +22,8 @@ from dpf.api import core
 from dpf.emulation.kubelet import podplan, podstatus, processes, records
 from dpf.emulation.kubelet.addresses import NoAddressLeft
 from dpf.emulation.kubelet.containers import ContainerStarter
+from dpf.emulation.kubelet.network import NetworkError, PodNetwork
 from dpf.emulation.kubelet.nodeclient import NodeClient
-from dpf.emulation.kubelet.podnetwork import NetworkError, PodNetwork
 from dpf.emulation.kubelet.podplan import Health, PodPlan, Waiting
 from dpf.emulation.kubelet.podsources import PodSources
 from dpf.emulation.kubelet.probes import ProbeSet
@@ -137,6 +137,10 @@ class PodWorker:
         history = self._record.container(container) if self._record else records.ContainerRecord()
         life = history.previous if previous else history.life
         return log_path(self._folder, container, life.attempt) if life and life.process else None
+
+    def is_running(self, container: str) -> bool:
+        """Whether the container runs."""
+        return self._record is not None and self._record.container(container).is_running
 
     def update(self, pod: core.Pod) -> None:
         """The API server has a newer version of the pod."""

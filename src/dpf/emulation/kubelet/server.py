@@ -91,7 +91,8 @@ class LogServer:
         container, query = request.match_info["container"], request.query
         path = logs.container_log(*where, container, previous=query.get("previous") == "true")
         if path is None or not path.exists():
-            raise web.HTTPNotFound(text=f"container {container!r} of pod {'/'.join(where)} has no log on {self._node}\n")
+            pod = "/".join(where)
+            raise web.HTTPNotFound(text=f"container {container!r} of pod {pod} has no log on node {self._node}\n")
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
         async for block in logfiles.read(

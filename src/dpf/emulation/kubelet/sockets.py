@@ -25,7 +25,13 @@ def inside(netns: str | None, function: Callable[[], R]) -> R:
     """Call `function` with the current namespace being `netns` (None: the process's own). Raises what it raises."""
     if netns is None:
         return function()
-    return in_thread(lambda: (_enter(NETNS_FOLDER / netns), function())[1])
+    path = NETNS_FOLDER / netns
+
+    def enter_and_call() -> R:
+        _enter(path)
+        return function()
+
+    return in_thread(enter_and_call)
 
 
 def in_thread(function: Callable[[], R]) -> R:

@@ -149,7 +149,7 @@ class MemoryCluster:
         """See `client.Client`."""
         request, place = self._single("get", kind, name, namespace)
         await self._enter(request)
-        return watches.decode(kind, self._require(place).tree)
+        return self._answer(kind, request, self._require(place).tree)
 
     async def list(
         self, kind: type[T], namespace: str | None = None, *, labels: str | None = None, fields: str | None = None,
@@ -194,7 +194,8 @@ class MemoryCluster:
         if not key.name:
             raise errors.Invalid(f"{kind.resource.kind}: name or generateName is required", status=422)
         if metadata.resourceVersion:
-            raise errors.BadRequest("resourceVersion should not be set on objects to be created", status=400)
+            # Really a 500, so that tests meet what users meet.
+            raise errors.ServerError("resourceVersion should not be set on objects to be created", status=500)
         self._require_namespace(kind, key)
         place = (rules.family(kind), key)
         if self._objects.find(place) is not None:
@@ -298,17 +299,18 @@ class MemoryCluster:
 
     def _finish(self, kind: type[T], place: Place, request: Request, old: Record | None, new: Record) -> T:
         """Store, unless it is a dry run or nothing changed, and answer with what is stored."""
+        tree = new.tree
+        if not request.dry_run:
+            if old is None or tree != old.tree or new.owners != old.owners:
+                tree = collector.store(self._objects, place, new).tree
+            self._leave(request)
+        return self._answer(kind, request, tree)
+
+    def _answer(self, kind: type[T], request: Request, tree: Tree) -> T:
         try:
-            answer = watches.decode(kind, new.tree)
+            return watches.decode(kind, tree)
         except codec.BAD_OBJECT as error:
-            raise errors.Invalid(f"{request}: the object would be invalid: {error}", status=422) from None
-        if request.dry_run:
-            return answer
-        if old is None or new.tree != old.tree or new.owners != old.owners:
-            answer = watches.decode(kind, self._objects.store(place, new).tree)
-            collector.finalize(self._objects, place)
-        self._leave(request)
-        return answer
+            raise errors.Invalid(f"{request}: the object cannot be read: {error}", reason="Unreadable") from None
 
     # Rules that need the cluster.
 

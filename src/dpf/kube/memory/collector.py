@@ -37,14 +37,15 @@ def delete(objects: Objects, place: Place, *, now: str, propagation: str = "Back
     objects.store(place, Record(tree, record.owners))
 
 
-def finalize(objects: Objects, place: Place) -> None:
-    """An object that is being deleted goes with its last finalizer. (A namespace goes when it is empty as well.)"""
-    record = objects.find(place)
-    if record is None or place[0] == rules.NAMESPACES:
-        return
-    metadata = record.tree["metadata"]
-    if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
-        objects.drop(place)
+def store(objects: Objects, place: Place, new: Record) -> Record:
+    """Store, or drop an object that is being deleted and has lost its last finalizer.
+
+    A namespace goes when it is empty as well.
+    """
+    metadata = new.tree["metadata"]
+    if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and place[0] != rules.NAMESPACES:
+        return objects.drop(place, new)
+    return objects.store(place, new)
 
 
 def settle(objects: Objects, *, now: str) -> None:
@@ -100,8 +101,7 @@ def _keep_promises(objects: Objects, now: str) -> None:
                 delete(objects, dependent, now=now)
         if not objects.dependents_of(uid):
             left = [name for name in finalizers if name not in waiting]
-            objects.store(place, Record(rules.with_metadata(record.tree, finalizers=left), record.owners))
-            finalize(objects, place)
+            store(objects, place, Record(rules.with_metadata(record.tree, finalizers=left), record.owners))
 
 
 def _disown(objects: Objects, place: Place, uid: str) -> None:

@@ -90,14 +90,15 @@ class Objects:
         self._log(Change(self.version, family, old.tree if old else None, stored.tree))
         return stored
 
-    def drop(self, place: Place) -> None:
-        """The object is gone; its last form in history carries the resourceVersion of the deletion."""
+    def drop(self, place: Place, last: Record | None = None) -> Record:
+        """The object is gone; its last form (as given, else as it was) carries the deletion's resourceVersion."""
         family, key = place
         record = self._families[family].pop(key)
         self.version += 1
         self._index(place, record.tree, None)
-        last = rules.with_metadata(record.tree, resourceVersion=str(self.version))
-        self._log(Change(self.version, family, last, None))
+        tree = rules.with_metadata((last or record).tree, resourceVersion=str(self.version))
+        self._log(Change(self.version, family, tree, None))
+        return Record(tree, record.owners)
 
     def bookmark(self) -> None:
         """A mark in history that every watch hears."""

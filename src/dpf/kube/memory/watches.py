@@ -126,7 +126,9 @@ def _event(kind: type[T], choice: Choice, change: Change) -> Event[T]:
         return Event(EventType.BOOKMARK, None, version)
     was, now = choice.selects(change.old), choice.selects(change.new)
     type_ = EventType.MODIFIED if was and now else EventType.ADDED if now else EventType.DELETED
-    tree = rules.with_metadata(change.new or change.old or {}, resourceVersion=version)
+    # Whoever stops seeing an object is shown it as it was before.
+    shown = change.old if type_ is EventType.DELETED else change.new
+    tree = rules.with_metadata(shown or {}, resourceVersion=version)
     try:
         return Event(type_, decode(kind, tree), version)
     except codec.BAD_OBJECT as error:

@@ -18,7 +18,7 @@ from dpf.kube import kubeconfig, wait
 from dpf.local import files
 from dpf.local.platform import addresses, settings
 from dpf.local.supervisor.spec import ProcessSpec
-from dpf.provisioning.dpucluster import bootstrap
+from dpf.provisioning.dpucluster import token as tokens
 
 PROCESS: Final = "emulated-nodes"
 TOKEN_TTL_S: Final = 3600
@@ -74,9 +74,9 @@ async def prepare(platform: settings.Settings, client: port.Client, kubeconfig_p
     `client` and the kubeconfig at `kubeconfig_path` are the administrator's of the DPU cluster.
     """
     where = files.ensure_private_folder(folder(platform.state))
-    token = await bootstrap.mint_token(client, TOKEN_TTL_S)
+    token = await tokens.mint_token(client, TOKEN_TTL_S)
     path = where / "nodes.json"
-    await asyncio.to_thread(files.write_atomic, where / "bootstrap-token", token.encode())
+    await asyncio.to_thread(files.write_atomic, where / "bootstrap-token", token.bearer.encode())
     await asyncio.to_thread(_write_configuration, platform, kubeconfig_path, path)
     return ProcessSpec(
         name=PROCESS, cwd=where, log=platform.state / "logs" / f"{PROCESS}.log",

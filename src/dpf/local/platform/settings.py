@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from dpf.local import errors
+from dpf.local import errors, files
 from dpf.local.platform import addresses
 from dpf.local.supervisor import ports
 
@@ -80,7 +80,7 @@ def load(state: Path) -> Settings | None:
     except OSError as error:
         raise errors.LocalError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        return msgspec.json.decode(content, type=Settings)
+        return msgspec.json.decode(content, type=Settings, dec_hook=lambda kind, value: kind(value))
     except msgspec.MsgspecError as error:
         raise errors.LocalError(
             f"{path} is damaged ({error}). Run `dpfctl local down --state {state}` and `up` again."
@@ -89,11 +89,8 @@ def load(state: Path) -> Settings | None:
 
 def save(settings: Settings) -> None:
     """Write `platform.json` atomically into the (private) state folder."""
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = settings.state / "platform.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
-    temporary.replace(path)
+    content = msgspec.json.format(msgspec.json.encode(settings, enc_hook=str))
+    files.write_atomic(files.ensure_private_folder(settings.state) / "platform.json", content)
 
 
 def complete(settings: Settings) -> Settings:

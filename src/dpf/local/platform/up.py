@@ -20,7 +20,7 @@ from typing import Final
 from dpf.api import core, dpucluster, names
 from dpf.kube import client as port
 from dpf.kube import connect, wait
-from dpf.local import chartrepository, controlplane, errors, files, resources
+from dpf.local import chartrepository, controlplane, controlplanes, errors, files, resources
 from dpf.local import parts as local_parts
 from dpf.local.pki import certificates
 from dpf.local.pki import cluster as pki
@@ -174,6 +174,7 @@ async def _start_dpf(platform: Platform) -> None:
     with platform.meter.step("our controllers"):
         process = await platform.ensure(ProcessSpec(
             name=CONTROLLERS, cwd=platform.settings.state, log=platform.logs / f"{CONTROLLERS}.log",
+            env=controlplanes.environment(platform.parts),
             argv=(
                 sys.executable, "-m", "dpf", "run", "all",
                 "--kubeconfig", str(platform.host.pki.kubeconfig(CONTROLLERS)),

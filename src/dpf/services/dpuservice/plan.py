@@ -18,6 +18,7 @@ from dpf.services.dpuservice import applications, configports, daemonset, interf
 from dpf.services.dpuservice.snapshot import ClusterView, Snapshot, Unusable
 
 RECHECK_DELETION_S: Final = 30.0
+RECHECK_NAMESPACE_S: Final = 2.0
 
 
 class StepName(StrEnum):
@@ -95,11 +96,12 @@ def _prereqs(snapshot: Snapshot) -> Step:
 
 
 def _applications(snapshot: Snapshot, spec: DPUServiceSpec) -> Step:
-    """Wanted Applications where the cluster is fit for them, and the removal of stale ones."""
+    """Wanted Applications where the cluster is ready for them, and the removal of stale ones."""
     problems = tuple(daemonset.resource_problems(spec))
     if problems:
         return _invalid(StepName.APPLICATIONS, problems)
-    unfit = {view.key for view in targets.views(snapshot) if _cluster_problem(snapshot, view) is not None}
+    broken = {view.key for view in targets.views(snapshot) if _cluster_problem(snapshot, view) is not None}
+    unfit = broken | targets.awaiting_namespace(snapshot)
     fit = [d for d in targets.destinations(snapshot) if d.cluster not in unfit]
     stale = applications.stale(snapshot)
     return Step(
@@ -154,9 +156,14 @@ def _cluster_problem(snapshot: Snapshot, view: ClusterView) -> str | None:
 
 
 def _wake_after_s(snapshot: Snapshot, now: datetime) -> float | None:
-    """The next look that no watch triggers: at Applications that Argo CD has ignored too long by then."""
+    """The next look that no watch triggers: at Applications that Argo CD has ignored too long by then.
+
+    Namespaces that we make are watched, unless the cache of that cluster is not filled yet.
+    """
     waits = (readiness.unseen_for_s(app, now) for app in snapshot.applications)
     wakes = [readiness.UNSEEN_AFTER_S - s + 1.0 for s in waits if s is not None and s <= readiness.UNSEEN_AFTER_S]
+    if targets.awaiting_namespace(snapshot):
+        wakes.append(RECHECK_NAMESPACE_S)
     return min(wakes, default=None)
 
 

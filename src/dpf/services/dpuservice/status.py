@@ -39,7 +39,10 @@ def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
 
 
 def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:
-    """States of the steps, up to and including the first that did not succeed."""
+    """States of the steps, up to and including the first that did not succeed.
+
+    Applications that wait for their namespace keep the condition as it is: the next pass makes them.
+    """
     interfaces = applied.step(StepName.INTERFACES)
     argocd, prereqs = applied.step(StepName.ARGOCD), applied.step(StepName.PREREQS)
     ports = applied.step(StepName.CONFIG_PORTS)
@@ -54,7 +57,8 @@ def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:
     )
     states: dict[str, State] = {}
     for type_, ran, errors, prefix in stages:
-        if not ran:
+        too_early = type_ is ConditionType.APPLICATIONS_RECONCILED and targets.awaiting_namespace(snapshot)
+        if not ran or too_early:
             break
         if errors:
             states[type_] = false(Reason.ERROR, prefix + "; ".join(errors))

@@ -17,7 +17,7 @@ from dpf.api.meta import Key, object_key
 from dpf.kube import selectors
 from dpf.services.argocd import build
 from dpf.services.dpuservice import naming
-from dpf.services.dpuservice.snapshot import ClusterView, Snapshot
+from dpf.services.dpuservice.snapshot import ClusterView, Remote, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,16 @@ def views(snapshot: Snapshot) -> tuple[ClusterView, ...]:
     """The selected DPUClusters with what is known about them."""
     chosen = {object_key(c) for c in selected(snapshot.service, (view.cluster for view in snapshot.clusters))}
     return tuple(view for view in snapshot.clusters if view.key in chosen)
+
+
+def awaiting_namespace(snapshot: Snapshot) -> frozenset[Key]:
+    """Selected clusters that answer, but in which the service's namespace has not been seen yet.
+
+    Argo CD gives up on an Application after a few failed attempts, so none is made before it can work.
+    """
+    return frozenset(
+        view.key for view in views(snapshot) if isinstance(view.remote, Remote) and view.remote.namespace is None
+    )
 
 
 def destinations(snapshot: Snapshot) -> tuple[build.Destination, ...]:

@@ -130,7 +130,7 @@ def test_options_reach_the_tree(
 def test_json_and_yaml(api: canned_api.CannedAPI, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.run(["describe", "all", "-o", "json", "--kubeconfig", str(api.kubeconfig)]) == 0
     as_json = json.loads(capsys.readouterr().out)
-    assert program.run(["describe", "all", "--output=yaml", "--kubeconfig", str(api.kubeconfig)]) == 0
+    assert program.run(["describe", "all", "-o=yaml", "--kubeconfig", str(api.kubeconfig)]) == 0
     as_yaml = yaml.load(capsys.readouterr().out, Loader=yaml.BaseLoader)
     assert list(as_json) == list(as_yaml) == ["DPFOperatorConfigs", "dpuclusters", "dpuservices", "applications"]
 
@@ -177,7 +177,7 @@ def test_an_object_that_cannot_be_read_is_told(api: canned_api.CannedAPI, capsys
     api.objects["DPUService"].append({**objects.a_service("odd"), "status": {"conditions": "none"}})
     assert program.run(["describe", "dpuservices", "--kubeconfig", str(api.kubeconfig)]) == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith("warning: DPUService dpf-operator-system/odd cannot be read and is not shown: ")
+    assert printed.err.startswith("warning: not shown: DPUService dpf-operator-system/odd cannot be read: ")
     assert "DPUService/flannel" in printed.out
 
 

@@ -92,4 +92,6 @@ async def test_there_must_be_exactly_one_root(roots: Any, message: str) -> None:
 
 async def test_objects_that_cannot_be_read_are_reported() -> None:
     bad = Unreadable(Key("ns", "odd"), "why")
-    assert (await found(DPUService=Listing((), "1", (bad,)))).unreadable == [("DPUService", bad)]
+    assert (await found(DPUService=Listing((), "1", (bad,)))).unreadable == [
+        "DPUService ns/odd cannot be read: why"
+    ]

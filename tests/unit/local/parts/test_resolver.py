@@ -22,8 +22,9 @@ PACKAGED = ("redis-server", "ip", "ethtool")
 
 
 @pytest.fixture(autouse=True)
-def enough_space(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_and_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gobuild, "NEEDED_BYTES", 1)
+    monkeypatch.setattr(gobuild, "LOCK_POLL_S", 0.01)
 
 
 async def test_everything_is_built_and_installed_and_found_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import yaml
 
+from dpf.api.meta import Key
+from dpf.kube.client import Client
+from dpf.kube.memory import MemoryCluster
 from dpf.provisioning.clustermanager.local.driver import Access, ControlPlaneState, Identity, Stage
 from dpf.runtime.reconciler import DriverError
 
@@ -16,8 +19,9 @@ VERSION = "v1.36.3"
 class _Plane:
     uid: str
     port: int
-    alive: bool
-    serving: bool
+    alive: bool = False
+    serving: bool = False
+    data: MemoryCluster = field(default_factory=lambda: MemoryCluster("dpu", version=VERSION))
 
 
 class MemoryControlPlane:
@@ -25,7 +29,7 @@ class MemoryControlPlane:
 
     def __init__(self, *, slow: bool = False) -> None:
         self.slow = slow
-        self._planes: dict[object, _Plane] = {}
+        self._planes: dict[Key, _Plane] = {}
         self._failures: dict[str, str] = {}
         self._next_port = 20000
 
@@ -43,6 +47,10 @@ class MemoryControlPlane:
     def kill(self, identity: Identity) -> None:
         """Its API server dies."""
         self._planes[identity.key] = replace(self._planes[identity.key], alive=False)
+
+    def client(self, access: Access) -> Client:
+        """A client of the control plane behind `access`, in place of a connection."""
+        return next(plane.data for plane in self._planes.values() if _endpoint(plane.port) == access.endpoint)
 
     async def observe(self, identity: Identity) -> ControlPlaneState:
         """See `driver.ControlPlane`."""
@@ -62,7 +70,7 @@ class MemoryControlPlane:
         self._fail_if_told("ensure")
         plane = self._planes.get(identity.key)
         if plane is None or plane.uid != identity.uid:
-            plane = _Plane(uid=identity.uid, port=self._next_port, alive=False, serving=False)
+            plane = _Plane(uid=identity.uid, port=self._next_port)
             self._next_port += 1
         if not plane.alive:
             plane = replace(plane, alive=True, serving=not self.slow)
@@ -79,7 +87,7 @@ class MemoryControlPlane:
 
 
 def _access(port: int) -> Access:
-    endpoint = f"https://127.0.0.1:{port}"
+    endpoint = _endpoint(port)
     config = {
         "apiVersion": "v1", "kind": "Config", "current-context": "admin",
         "clusters": [{"name": "memory", "cluster": {"server": endpoint, "insecure-skip-tls-verify": True}}],
@@ -87,3 +95,7 @@ def _access(port: int) -> Access:
         "contexts": [{"name": "admin", "context": {"cluster": "memory", "user": "admin"}}],
     }
     return Access(endpoint=endpoint, ca_pem=b"CA", kubeconfig=yaml.safe_dump(config).encode(), version=VERSION)
+
+
+def _endpoint(port: int) -> str:
+    return f"https://127.0.0.1:{port}"

@@ -1,11 +1,25 @@
 """The port behind which a pod gets its network, and the implementation for a machine without namespaces.
 
-`network.namespaces` is the other implementation. Called by `agent` (node) and `podworker` (pods).
+`namespaces` is the other implementation, imported only where it is used: its netlink library takes memory. Called by
+`nodes` (node), `podworker` (pods) and `dpfctl local down` (`remove_all`).
 """
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
+
+
+def remove_all(platform: str) -> None:
+    """Take away every namespace and interface that carries the platform's prefix, whoever made them.
+
+    Without root there are none. Raises NetworkError.
+    """
+    if os.geteuid() != 0:
+        return
+    from dpf.emulation.kubelet import namespaces
+
+    namespaces.remove_all(platform)
 
 
 class NetworkError(Exception):

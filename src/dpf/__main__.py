@@ -1,0 +1,99 @@
+"""Entry point of `dpf`, the program that pods run: `dpf run <controllers>`.
+
+Chooses which controllers a process has and hands them to `runtime.process`; knows nothing of what they do. People type
+`dpfctl`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import dpf
+from dpf.api.names import DPF_NAMESPACE
+
+if TYPE_CHECKING:
+    from dpf.runtime.process import ControllersFactory, World
+    from dpf.runtime.reconciler import Reconciler
+
+_LOCAL = "local"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(dpf.__version__, prog_name="dpf")
+def main() -> None:
+    """Processes of the DOCA Platform Framework."""
+
+
+@main.command()
+@click.argument("controllers", type=click.Choice(["all", "services", "provisioning", "cluster-manager"]))
+@click.argument("manager", required=False, type=click.Choice(["static", _LOCAL]))
+@click.option("--kubeconfig", default=None, help="Host cluster; default: KUBECONFIG, ~/.kube/config or in-cluster.")
+@click.option("--metrics-address", default="127.0.0.1:8080", show_default=True, help="Metrics and probes; '' for none.")
+@click.option("--leader-elect/--no-leader-elect", default=True, show_default=True)
+@click.option("--namespace", default=DPF_NAMESPACE, show_default=True, help="Where the Lease lives.")
+@click.option(
+    "--local-state", type=click.Path(path_type=Path, file_okay=False, exists=True), default=None,
+    help="State folder of a local platform: also run its cluster manager.",
+)
+@click.option("--log-format", type=click.Choice(["json", "console"]), default="json", show_default=True)
+@click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO")
+def run(
+    controllers: str, manager: str | None, kubeconfig: str | None, metrics_address: str, leader_elect: bool,
+    namespace: str, local_state: Path | None, log_format: str, log_level: str,
+) -> None:
+    """Run CONTROLLERS against the host cluster until a signal; `cluster-manager` takes the MANAGER to run."""
+    from dpf.local import errors
+    from dpf.runtime import logs, process
+
+    logs.configure(console=log_format == "console", level=log_level)
+    try:
+        factory = _factory(controllers, manager, local_state)
+    except errors.LocalError as error:
+        raise click.ClickException(str(error)) from error
+    name = f"dpf-{controllers}-{manager}" if manager else f"dpf-{controllers}"
+    sys.exit(process.execute(process.run(
+        factory, kubeconfig=kubeconfig, metrics_address=metrics_address, leader_election=leader_elect, name=name,
+        namespace=namespace,
+    )))
+
+
+def _factory(controllers: str, manager: str | None, local_state: Path | None) -> ControllersFactory:
+    """What makes the chosen controllers. Raises UsageError and LocalError."""
+    if (controllers == "cluster-manager") != (manager is not None):
+        raise click.UsageError("`cluster-manager` takes the manager to run (static or local); nothing else does")
+    if manager == _LOCAL and local_state is None:
+        raise click.UsageError("the local cluster manager needs --local-state")
+    from dpf.provisioning import controllers as provisioning
+    from dpf.services import controllers as services
+
+    if controllers == "services":
+        return services.build
+    if controllers == "provisioning":
+        return provisioning.build
+    if manager == "static":
+        return provisioning.build_static_manager
+    local = _local_manager(local_state) if local_state else _nothing
+    if manager == _LOCAL:
+        return local
+    parts = (services.build, provisioning.build, provisioning.build_static_manager, local)
+    return lambda world: [reconciler for build in parts for reconciler in build(world)]
+
+
+def _local_manager(state: Path) -> ControllersFactory:
+    from dpf.local import controlplanes
+    from dpf.provisioning import controllers as provisioning
+
+    control_plane = controlplanes.of_state(state.absolute())
+    return lambda world: provisioning.build_local_manager(world, control_plane)
+
+
+def _nothing(_: World) -> list[Reconciler[Any, Any]]:
+    return []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The controllers of this domain: the one list, and how they are made."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dpf.provisioning.clustermanager.local.controller import LocalClusterManager
+from dpf.provisioning.clustermanager.local.driver import ControlPlane
+from dpf.provisioning.clustermanager.static.controller import StaticClusterManager
+from dpf.provisioning.dpucluster.controller import DPUClusterController
+from dpf.provisioning.dpucluster.httpprober import HTTPProber
+from dpf.runtime.process import World
+from dpf.runtime.reconciler import Reconciler
+
+CONTROLLERS: Final = (DPUClusterController, StaticClusterManager, LocalClusterManager)
+
+
+def build(world: World) -> list[Reconciler[Any, Any]]:
+    """The controllers that are no cluster managers."""
+    return [DPUClusterController(host=world.host, prober=HTTPProber())]
+
+
+def build_static_manager(world: World) -> list[Reconciler[Any, Any]]:
+    """The cluster manager `static`."""
+    return [StaticClusterManager(host=world.host)]
+
+
+def build_local_manager(world: World, control_plane: ControlPlane) -> list[Reconciler[Any, Any]]:
+    """The cluster manager `dpf/local` over `control_plane`."""
+    return [LocalClusterManager(host=world.host, control_plane=control_plane)]

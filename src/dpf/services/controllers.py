@@ -1,0 +1,16 @@
+"""The controllers of this domain: the one list, and how they are made."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dpf.runtime.process import World
+from dpf.runtime.reconciler import Reconciler
+from dpf.services.dpuservice.controller import DPUServiceController
+
+CONTROLLERS: Final = (DPUServiceController,)
+
+
+def build(world: World) -> list[Reconciler[Any, Any]]:
+    """Every controller of `CONTROLLERS`, ready to be run."""
+    return [DPUServiceController(clusters=world.clusters)]

@@ -1,0 +1,167 @@
+"""What happens around a DPUService that is installed: selection, pause, interfaces, pull secrets (tests 8, 11, 13, 16)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dpf.api import core
+from dpf.api.argocd import SKIP_RECONCILE_ANNOTATION, Application
+from dpf.api.dpucluster import DPUCluster
+from dpf.api.dpuservice import ConditionType, DPUService
+from dpf.api.meta import Key
+from dpf.runtime.manager import Manager
+from tests.scenario.services import stage
+from tests.support import dpuservices as some
+from tests.support.world import World
+
+SERVICE = Key(some.TENANT, "blueman")
+
+
+async def test_a_deselected_cluster_loses_its_application() -> None:
+    world = stage.a_stage("dpu-1", "dpu-2", dpu_1={"zone": "a"}, dpu_2={"zone": "b"})
+    world.host.add(some.a_service(dpuClusterSelector={"matchExpressions": [{"key": "zone", "operator": "Exists"}]}))
+    async with stage.running(world) as manager:
+        await stage.deliver(world, manager)
+        await world.host.patch(DPUCluster, "dpu-2", some.CLUSTERS, patch={"metadata": {"labels": {"zone": None}}})
+        await manager.settle()
+
+        waiting = stage.condition(world, ConditionType.APPLICATIONS_RECONCILED)
+        assert waiting.message == (
+            "Unable to reconcile Applications: Stale applications still exist for non matching DPUClusters:\n"
+            f"* {some.DPF}/dpu-2-blueman"
+        )
+        assert (waiting.status, waiting.reason) == ("False", "Error")
+        await stage.deliver(world, manager)
+
+    assert set(stage.applications(world)) == {"dpu-1-blueman"}
+    assert stage.condition(world, ConditionType.READY).status == "True"
+
+
+async def test_a_lost_cluster_takes_its_application_and_its_secret_with_it() -> None:
+    world = stage.a_stage("dpu-1", "dpu-2")
+    world.host.add(some.a_service())
+    async with stage.running(world) as manager:
+        await stage.deliver(world, manager)
+        await world.host.delete(DPUCluster, "dpu-2", some.CLUSTERS)
+        await manager.settle()
+        await stage.deliver(world, manager)
+
+    assert set(stage.applications(world)) == {"dpu-1-blueman"}
+    assert [s.metadata.name for s in world.host.objects(core.Secret, some.DPF)] == [f"{some.CLUSTERS}-dpu-1"]
+
+
+async def test_moving_to_the_host_cluster_and_back() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service())
+    async with stage.running(world) as manager:
+        await stage.deliver(world, manager)
+        await stage.edit(world, DPUService, SERVICE, {"deployInCluster": True})
+        await stage.deliver(world, manager)
+        assert set(stage.applications(world)) == {"in-cluster-blueman"}
+        await stage.edit(world, DPUService, SERVICE, {"deployInCluster": None})
+        await stage.deliver(world, manager)
+    assert set(stage.applications(world)) == {"dpu-1-blueman"}
+
+
+async def test_pause_stops_everything_and_resume_catches_up() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service())
+    async with stage.running(world) as manager:
+        await stage.deliver(world, manager)
+        before = stage.service(world).status
+        await stage.edit(world, DPUService, SERVICE, {"paused": True, "helmChart": {"source": {"version": "2"}}})
+        await manager.settle()
+
+        (app,) = stage.applications(world).values()
+        assert (app.metadata.annotations or {})[SKIP_RECONCILE_ANNOTATION] == "true"
+        assert _version(app) == "1.0.8"
+        assert stage.service(world).status == before
+
+        await stage.edit(world, DPUService, SERVICE, {"paused": False})
+        await manager.settle()
+    (app,) = stage.applications(world).values()
+    assert SKIP_RECONCILE_ANNOTATION not in (app.metadata.annotations or {})
+    assert _version(app) == "2"
+
+
+async def test_without_its_interface_nothing_is_installed() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service(serviceID="hbn", interfaces=["p0-sif", "p1-if"]))
+    await stage.live(world)
+
+    found = stage.condition(world, ConditionType.DPU_SERVICE_INTERFACE_RECONCILED)
+    assert (found.status, found.reason) == ("False", "Error")
+    assert found.message == (
+        'Unable to reconcile interfaces for dpuserviceinterfaces.svc.dpu.nvidia.com "p0-sif" not found'
+    )
+    assert stage.applications(world) == {}
+    assert stage.condition(world, ConditionType.APPLICATION_PREREQS_RECONCILED).status == "Unknown"
+    assert stage.condition(world, ConditionType.READY).reason == "Pending"
+    assert stage.service(world).status.serviceID == "hbn"
+
+
+async def test_pull_secrets_follow_those_of_the_host() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service(), some.a_pull_secret(), some.a_pull_secret("other", labelled=False))
+    async with stage.running(world) as manager:
+        assert _mirrored(world) == {"regcred": "e30="}
+        await world.host.patch(
+            core.Secret, "regcred", some.TENANT, patch={"data": {".dockerconfigjson": "e30K"}}
+        )
+        await manager.settle()
+        assert _mirrored(world) == {"regcred": "e30K"}
+        await _relabel(world, manager, "regcred", None)
+        assert _mirrored(world) == {}
+        await _relabel(world, manager, "other", "")
+        assert _mirrored(world) == {"other": "e30="}
+        (dpu,) = world.dpus.values()
+        await dpu.delete(core.Secret, "other", some.TENANT)
+        await manager.settle()
+        assert _mirrored(world) == {"other": "e30="}
+
+
+async def test_an_immutable_pull_secret_is_replaced() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service(), some.a_pull_secret(immutable=True))
+    async with stage.running(world) as manager:
+        await world.host.delete(core.Secret, "regcred", some.TENANT)
+        world.host.add(some.a_pull_secret(immutable=True, content="e30K"))
+        await manager.settle()
+    assert _mirrored(world) == {"regcred": "e30K"}
+
+
+async def test_a_changed_kubeconfig_reaches_argo_cd() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service())
+    key = next(iter(world.dpus))
+    async with stage.running(world) as manager:
+        (before,) = world.host.objects(core.Secret, some.DPF)
+        renewed = some.a_kubeconfig_secret(key, _with_token(key))
+        await world.host.apply(renewed, field_owner="test")
+        await manager.settle()
+        (after,) = world.host.objects(core.Secret, some.DPF)
+    assert (before.data or {})["config"] != (after.data or {})["config"]
+
+
+def _version(app: Application) -> str | None:
+    assert app.spec.source is not None
+    return app.spec.source.targetRevision
+
+
+def _mirrored(world: World) -> dict[str, str]:
+    (dpu,) = world.dpus.values()
+    return {s.metadata.name: (s.data or {})[".dockerconfigjson"] for s in dpu.objects(core.Secret, some.TENANT)}
+
+
+async def _relabel(world: World, manager: Manager, name: str, value: str | None) -> None:
+    patch = {"metadata": {"labels": {"dpu.nvidia.com/image-pull-secret": value}}}
+    await world.host.patch(core.Secret, name, some.TENANT, patch=patch)
+    await manager.settle()
+
+
+def _with_token(key: Key) -> bytes:
+    config: dict[str, Any] = msgspec.json.decode(some.worlds.a_kubeconfig(key))
+    config["users"][0]["user"]["token"] = "renewed"
+    return msgspec.json.encode(config)

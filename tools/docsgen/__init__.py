@@ -1,0 +1,1 @@
+"""Writes `docs/reference` from the source. Run as `python -m tools.docsgen [--check]`."""
