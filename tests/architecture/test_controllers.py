@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from tools.rbacgen.__main__ import DOMAINS, controllers
 
+from dpf.kube.clusters import ClusterRegistry
+from dpf.kube.memory import MemoryCluster
+from dpf.runtime.clock import SystemClock
+from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
 
 LISTED = [controller for domain in DOMAINS for controller in controllers(domain)]
@@ -29,6 +33,30 @@ def test_controller_may_read_and_report_on_its_own_kind(controller: type[Reconci
     assert verbs >= {"get", "list", "watch"}
     assert any("status" in permission.subresources for permission in own)
     assert controller.finalizer is None or "patch" in verbs
+
+
+def test_every_watch_is_permitted() -> None:
+    """Each watch lists and watches its kind; without the right to it a process would wait for its caches for ever."""
+    missing = [
+        f"{controller.name}: {watch.kind.resource.plural} {'in DPU clusters' if watch.everywhere else 'in the host'}"
+        for controller in _built()
+        for watch in controller.watches
+        if not any(
+            permission.kind is watch.kind and permission.everywhere == watch.everywhere
+            and {"list", "watch"} <= set(permission.verbs)
+            for permission in controller.permissions
+        )
+    ]
+
+    assert missing == []
+
+
+def _built() -> Iterator[Reconciler[Any, Any]]:
+    """The controllers that need nothing beside the clusters."""
+    host = MemoryCluster()
+    world = World(host=host, clusters=ClusterRegistry(host), clock=SystemClock())
+    for domain in (domain for domain in DOMAINS if controllers(domain)):
+        yield from importlib.import_module(f"dpf.{domain}.controllers").build(world)
 
 
 def _written(domain: str) -> Iterator[type[Reconciler[Any, Any]]]:

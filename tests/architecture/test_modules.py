@@ -17,7 +17,10 @@ TOP_LEVEL = frozenset({"runtime"})
 
 @pytest.mark.parametrize("path", [*MODULES, *TOOLS], ids=source.name_of)
 def test_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text())), "begin with a docstring: what, who calls it, what it is not"
+    text = path.read_text()
+    if path.name == "__init__.py" and not text:
+        return  # makes a folder of tests a package and says nothing else
+    assert ast.get_docstring(ast.parse(text)), "begin with a docstring: what, who calls it, what it is not"
 
 
 @pytest.mark.parametrize("path", [*MODULES, *TOOLS], ids=source.name_of)

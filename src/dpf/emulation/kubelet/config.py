@@ -73,7 +73,7 @@ class Config(Model, forbid_unknown_fields=True):
     stateDir: str
     nodes: list[NodeConfig] = []
     network: NetworkConfig = NetworkConfig()
-    images: list[ImageRule] = list(DEFAULT_IMAGES)
+    images: list[ImageRule] = msgspec.field(default_factory=lambda: list(DEFAULT_IMAGES))
 
 
 def load(path: Path) -> Config:

@@ -21,6 +21,7 @@ from dpf.api.core import Container
 from dpf.emulation.kubelet.podplan import Health
 
 _HTTP_OK: Final = range(200, 400)
+_HURRY_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +86,21 @@ class ProbeSet:
             await self._follow(self._container.startupProbe, self._on_startup, until_success=True)
         async with asyncio.TaskGroup() as group:
             if self._container.readinessProbe:
-                group.create_task(self._follow(self._container.readinessProbe, self._on_readiness))
+                group.create_task(self._follow(self._container.readinessProbe, self._on_readiness, hurried=True))
             if self._container.livenessProbe:
                 group.create_task(self._follow(self._container.livenessProbe, self._on_liveness))
 
     async def _follow(
-        self, probe: Mapping[str, Any], verdict: Callable[[bool, str], None], *, until_success: bool = False
+        self, probe: Mapping[str, Any], verdict: Callable[[bool, str], None], *, until_success: bool = False,
+        hurried: bool = False,
     ) -> None:
-        """Ask again and again; call `verdict` when enough answers in a row agree."""
+        """Ask again and again; call `verdict` when enough answers in a row agree.
+
+        `hurried` asks more often until the first success, as Kubernetes allows for a container that is not Ready yet.
+        """
         timing = parse_timing(probe)
         await asyncio.sleep(timing.initial_delay_s)
-        last, run = True, 0
+        last, run, pause_s = True, 0, _HURRY_S if hurried else timing.period_s
         while True:
             failure = await _ask(probe, self._container, self._target, timing.timeout_s)
             succeeded = failure is None
@@ -105,7 +110,8 @@ class ProbeSet:
                 verdict(succeeded, failure or "")
                 if succeeded and until_success:
                     return
-            await asyncio.sleep(timing.period_s)
+            pause_s = timing.period_s if succeeded else min(pause_s * 2, timing.period_s)
+            await asyncio.sleep(pause_s)
 
     def _on_startup(self, succeeded: bool, why: str) -> None:
         unhealthy = None if succeeded else f"startup probe failed: {why}"

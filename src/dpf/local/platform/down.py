@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from dpf.emulation.kubelet import network
+from dpf.emulation.kubelet import config, removal
 from dpf.local import errors
-from dpf.local.platform import progress, settings
+from dpf.local.platform import nodes, progress, settings
 from dpf.local.supervisor import errors as supervisor_errors
 from dpf.local.supervisor.supervisor import Supervisor
 
@@ -24,8 +24,9 @@ def down(state: Path, meter: progress.Progress) -> bool:
             Supervisor(state).stop_all()
     except supervisor_errors.Error as error:
         raise errors.LocalError(str(error)) from error
-    with meter.step("network removed"):
-        network.remove_all(settings.Settings(state=state).prefix)
+    with meter.step("nodes and their network removed"):
+        prefix = settings.Settings(state=state).prefix
+        removal.remove_all(config.Config(platform=prefix, stateDir=str(nodes.folder(state))))
     with meter.step("state folder removed"):
         shutil.rmtree(state)
     return True
