@@ -71,16 +71,17 @@ async def machine(state: Path) -> AsyncIterator[Machine]:
     try:
         supervisor.ensure(controlplane.etcd_spec(store, program("etcd"), logs=state / "logs"))
         async with asyncio.timeout(ETCD_TIMEOUT_S):
-            while not await _answers(store):
-                await asyncio.sleep(0.01)
+            await _until_etcd_answers(store)
         yield made
     finally:
         supervisor.stop_all()
 
 
-async def _answers(store: controlplane.Store) -> bool:
-    try:
-        await etcdkeys.delete_prefix(store.socket, "/nothing/")
-    except etcdkeys.EtcdError:
-        return False
-    return True
+async def _until_etcd_answers(store: controlplane.Store) -> None:
+    while True:
+        try:
+            await etcdkeys.delete_prefix(store.socket, "/nothing/")
+        except etcdkeys.EtcdError:
+            await asyncio.sleep(0.01)
+        else:
+            return

@@ -1,4 +1,4 @@
-"""Crash injection inside one process: the n-th write kills the pass that made it, after the server has carried it out."""
+"""Crash injection inside one process: the n-th write kills the pass that made it, after the server carried it out."""
 
 from __future__ import annotations
 

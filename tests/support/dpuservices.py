@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import msgspec
+from tests.support import world as worlds
 
 from dpf.api import core, names
 from dpf.api.argocd import Application
@@ -13,7 +14,6 @@ from dpf.api.dpucluster import DPUCluster, DPUClusterSpec, DPUClusterStatus
 from dpf.api.dpuservice import DPUService, DPUServiceSpec
 from dpf.api.meta import Key, ObjectMeta
 from dpf.kube.client import Client
-from tests.support import world as worlds
 
 DPF = names.DPF_NAMESPACE
 CLUSTERS = "dpf-clusters"

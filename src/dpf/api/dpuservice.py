@@ -148,7 +148,9 @@ class DPUServiceStatus(Model):
     """What was observed."""
 
     conditions: list[Condition] | None = None
-    observedGeneration: int | None = None
+    observedGeneration: Annotated[
+        int | None, Schema(format="int64", description="Generation that the conditions are about.")
+    ] = None
     serviceID: Annotated[str | None, Schema(description="Service identifier in use.")] = None
     configPorts: Annotated[
         dict[str, list[ConfigPort]] | None, Schema(description="Observed ports for each DPUCluster.")

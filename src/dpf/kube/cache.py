@@ -66,9 +66,9 @@ class _Entry:
         self.packed = packed
         self.postings = postings
 
-
-_Change = tuple[_Entry | None, Any]
-"""Old entry and new object; a None old is a creation, a None new a deletion."""
+    def is_like(self, other: _Entry) -> bool:
+        """Whether nothing has changed. A new etcd may give an old resourceVersion to something else: compare both."""
+        return self.resource_version == other.resource_version and self.packed == other.packed
 
 
 class Store(Generic[T]):
@@ -113,7 +113,9 @@ class Store(Generic[T]):
         self._functions[name] = function
         self._indexes[name] = {}
         for key, entry in self._entries.items():
-            self._file(key, entry, self._postings(self._decode(entry.packed)))
+            postings = self._postings(self._decode(entry.packed))
+            self._file(key, entry.postings, postings)
+            entry.postings = postings
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Call `callback(old, new)` after every change from now on; the returned function ends that."""
@@ -147,29 +149,27 @@ class Store(Generic[T]):
         self._require_synced()
         return iter(tuple(self._entries))
 
+    def replacement(self) -> Replacement[T]:
+        """A complete list is about to arrive."""
+        return Replacement(self)
+
     def replace(self, listing: Listing[T]) -> None:
         """Become what a complete list says. What is gone is announced as deleted; what is the same is not announced."""
-        listed = {_key(obj) for obj in listing.items}
-        unreadable = {item.key: item.why for item in listing.unreadable}
-        changes = [self._put(obj, relisted=True) for obj in listing.items]
-        gone = [key for key in (*self._entries, *self._unreadable) if key not in listed and key not in unreadable]
-        changes += [self._remove(key) for key in gone]
-        self._unreadable.update(unreadable)
-        self._why_not = ""
-        self._synced.set()
-        # Only now is the store complete: a callback may read it.
-        for change in changes:
-            self._announce(change)
+        replacement = self.replacement()
+        replacement.add(listing)
+        replacement.commit()
 
     def absorb(self, events: Sequence[Event[T]]) -> None:
         """Follow a batch of watch events."""
         for event in events:
             obj = event.object
             if event.type is EventType.DELETED:
-                key = _key(obj) if obj is not None else event.unreadable and event.unreadable.key
-                self._announce(self._remove(key) if key else None)
+                if obj is not None:
+                    self._remove(_key(obj))
+                elif event.unreadable is not None:
+                    self._remove(event.unreadable.key)
             elif obj is not None:
-                self._announce(self._put(obj))
+                self._put(obj)
             elif event.unreadable is not None:
                 # The last readable version is kept, so that a later deletion is still announced with it.
                 self._unreadable[event.unreadable.key] = event.unreadable.why
@@ -179,60 +179,98 @@ class Store(Generic[T]):
         self._why_not = why
         self._synced.clear()
 
-    def _put(self, obj: T, *, relisted: bool = False) -> _Change | None:
-        """File the object. None when nothing changed that anybody could want to know."""
+    @property
+    def index_names(self) -> tuple[str, ...]:
+        """The declared indexes."""
+        return tuple(self._functions)
+
+    def entry(self, obj: T) -> _Entry:
+        """How the object is kept. Raises one of `codec.BAD_OBJECT`."""
+        return _Entry(obj.metadata.resourceVersion or "", _PACK(obj), self._postings(obj))
+
+    def commit(self, fresh: Mapping[Key, _Entry], unreadable: Mapping[Key, str], *, refile: bool) -> None:
+        """Become exactly `fresh`. `refile`: an index was declared since the entries were made."""
+        if refile:
+            for entry in fresh.values():
+                entry.postings = self._postings(self._decode(entry.packed))
+        changes: list[tuple[bytes | None, bytes | None]] = []
+        for key, entry in fresh.items():
+            old = self._entries.get(key)
+            if old is not None and key not in self._unreadable and old.is_like(entry):
+                continue
+            changes.append((old.packed if old is not None else None, entry.packed))
+            self._file(key, old.postings if old is not None else (), entry.postings)
+            self._entries[key] = entry
+        for key in [key for key in self._entries if key not in fresh and key not in unreadable]:
+            old = self._entries.pop(key)
+            self._file(key, old.postings, ())
+            changes.append((old.packed, None))
+        self._unreadable = dict(unreadable)
+        self._why_not = ""
+        self._synced.set()
+        # Only now is the store complete: a callback may read it.
+        if self._callbacks:
+            for before, after in changes:
+                self._announce(before, self._decode(after) if after is not None else None)
+
+    def _put(self, obj: T) -> None:
         key = _key(obj)
-        old = self._entries.get(key)
-        version = obj.metadata.resourceVersion or ""
-        was_unreadable = bool(self._unreadable) and self._unreadable.pop(key, None) is not None
+        if self._unreadable:
+            self._unreadable.pop(key, None)
         try:
             packed = _PACK(obj)
         except codec.BAD_OBJECT as error:
             self._unreadable[key] = f"it cannot be kept: {error}"
-            return None
-        # A new etcd may have given the same resourceVersion to something else, hence the second comparison.
-        if relisted and old is not None and old.resource_version == version and old.packed == packed:
-            return (old, obj) if was_unreadable else None
-        entry = _Entry(version, packed, old.postings if old is not None else ())
-        self._entries[key] = entry
+            return
+        entry = self._entries.get(key)
+        before: bytes | None = None
+        if entry is None:
+            entry = self._entries[key] = _Entry("", b"", ())
+        else:
+            before = entry.packed
+        entry.resource_version = obj.metadata.resourceVersion or ""
+        entry.packed = packed
         postings = self._postings(obj)
         if postings != entry.postings:
-            self._file(key, entry, postings)
-        return (old, obj)
+            self._file(key, entry.postings, postings)
+            entry.postings = postings
+        if self._callbacks:
+            self._announce(before, obj)
 
-    def _remove(self, key: Key) -> _Change | None:
+    def _remove(self, key: Key) -> None:
         self._unreadable.pop(key, None)
-        old = self._entries.pop(key, None)
-        if old is None:
-            return None
-        self._file(key, old, ())
-        return (old, None)
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._file(key, entry.postings, ())
+            self._announce(entry.packed, None)
 
-    def _announce(self, change: _Change | None) -> None:
+    def _announce(self, before: bytes | None, new: T | None) -> None:
         """Tell the subscribers; the old object is decoded only when there are any."""
-        if change is None or not self._callbacks:
+        if not self._callbacks:
             return
-        old, new = change
-        before = self._decode(old.packed) if old is not None else None
+        old = self._decode(before) if before is not None else None
         for callback in tuple(self._callbacks):
-            callback(before, new)
+            callback(old, new)
 
     def _postings(self, obj: T) -> tuple[tuple[str, str], ...]:
-        filed = [(_NAMESPACE, obj.metadata.namespace or "")]
-        for name, function in self._functions.items():
-            filed += [(name, value) for value in dict.fromkeys(function(obj))]
-        return tuple(filed)
+        """Index names and values under which the object is filed."""
+        namespace = (_NAMESPACE, obj.metadata.namespace or "")
+        if not self._functions:
+            return (namespace,)
+        filed = [(name, value) for name, function in self._functions.items() for value in dict.fromkeys(function(obj))]
+        return (namespace, *filed)
 
-    def _file(self, key: Key, entry: _Entry, postings: tuple[tuple[str, str], ...]) -> None:
-        """File `entry` under exactly `postings`; the cost is the number of its own index values."""
-        for name, value in entry.postings:
+    def _file(self, key: Key, old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...]) -> None:
+        """Move `key` from old to new index values; the cost is the number of its own values."""
+        if old == new:
+            return
+        for name, value in old:
             bucket = self._indexes[name][value]
             del bucket[key]
             if not bucket:
                 del self._indexes[name][value]
-        for name, value in postings:
+        for name, value in new:
             self._indexes[name].setdefault(value, {})[key] = None
-        entry.postings = postings
 
     def _select(self, keys: Iterable[Key], selector: LabelSelector | None) -> tuple[T, ...]:
         packed = [self._entries[key].packed for key in keys if key not in self._unreadable]
@@ -247,6 +285,29 @@ class Store(Generic[T]):
     def _describe(self) -> str:
         where = f" of cluster {self._cluster}" if self._cluster else ""
         return f"{self.kind.resource.qualified_name}{where}"
+
+
+class Replacement(Generic[T]):
+    """A complete list on its way into a store, page by page. Readers see nothing of it before `commit`."""
+
+    def __init__(self, store: Store[T]) -> None:
+        self._store = store
+        self._indexes = store.index_names
+        self._fresh: dict[Key, _Entry] = {}
+        self._unreadable: dict[Key, str] = {}
+
+    def add(self, page: Listing[T]) -> None:
+        """Take one page."""
+        self._unreadable.update((item.key, item.why) for item in page.unreadable)
+        for obj in page.items:
+            try:
+                self._fresh[_key(obj)] = self._store.entry(obj)
+            except codec.BAD_OBJECT as error:
+                self._unreadable[_key(obj)] = f"it cannot be kept: {error}"
+
+    def commit(self) -> None:
+        """The list is complete: make the store equal to it."""
+        self._store.commit(self._fresh, self._unreadable, refile=self._indexes != self._store.index_names)
 
 
 class Cache:

@@ -87,6 +87,16 @@ class Client(Protocol):
     ) -> Listing[T]:
         """All objects, page by page. `labels` and `fields` are selectors in API syntax."""
 
+    def pages(
+        self, kind: type[T], namespace: str | None = None, *, labels: str | None = None, fields: str | None = None,
+        page_size: int = 500,
+    ) -> AsyncIterator[Listing[T]]:
+        """The pages of one list, for whoever need not hold all objects at once; `page_size` 0 means one page.
+
+        The list is complete only at the end. Raises Expired when the rest of it cannot be had any more: forget what
+        came and begin anew, unpaged.
+        """
+
     def watch(
         self, kind: type[T], namespace: str | None = None, *, resource_version: str, labels: str | None = None,
         fields: str | None = None, timeout_s: float = 300.0,

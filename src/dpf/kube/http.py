@@ -78,12 +78,30 @@ class HTTPClient:
         page_size: int = 500,
     ) -> Listing[T]:
         """See `client.Client`. When the pages expire half way, the whole list is read again, unpaged and once."""
-        path = address.collection(kind, namespace)
-        query = _selectors(labels, fields)
         try:
-            return await self._pages(kind, path, {**query, "limit": str(page_size)})
+            return await _complete(self.pages(kind, namespace, labels=labels, fields=fields, page_size=page_size))
         except errors.Expired:
-            return await self._pages(kind, path, query)
+            return await _complete(self.pages(kind, namespace, labels=labels, fields=fields, page_size=0))
+
+    async def pages(
+        self, kind: type[T], namespace: str | None = None, *, labels: str | None = None, fields: str | None = None,
+        page_size: int = 500,
+    ) -> AsyncIterator[Listing[T]]:
+        """See `client.Client`. The pages of one list share a resourceVersion, so together they are a snapshot."""
+        path = address.collection(kind, namespace)
+        query = {**_selectors(labels, fields), **({"limit": str(page_size)} if page_size else {})}
+        decoder = codec.codec_of(kind)
+        while True:
+            raw = await self._request("GET", path, query=query, timeout=self._list_timeout)
+            try:
+                page = decoder.page(raw)
+            except codec.BAD_OBJECT as error:
+                raise answers.not_kubernetes(f"GET {path}", str(error)) from None
+            del raw
+            yield Listing(tuple(page.items), page.resource_version, tuple(page.unreadable))
+            if not page.proceed:
+                return
+            query = {**query, "continue": page.proceed}
 
     async def watch(
         self, kind: type[T], namespace: str | None = None, *, resource_version: str, labels: str | None = None,
@@ -172,23 +190,6 @@ class HTTPClient:
                 await session.close()
         # Aborted connections are closed in the next turn of the event loop.
         await asyncio.sleep(0)
-
-    async def _pages(self, kind: type[T], path: str, query: dict[str, str]) -> Listing[T]:
-        """Every page. The pages of one list share a resourceVersion, so the list is a snapshot."""
-        items: list[T] = []
-        unreadable: list[Unreadable] = []
-        decoder = codec.codec_of(kind)
-        while True:
-            raw = await self._request("GET", path, query=query, timeout=self._list_timeout)
-            try:
-                page = decoder.page(raw)
-            except codec.BAD_OBJECT as error:
-                raise answers.not_kubernetes(f"GET {path}", str(error)) from None
-            items += page.items
-            unreadable += page.unreadable
-            if not page.proceed:
-                return Listing(tuple(items), page.resource_version, tuple(unreadable))
-            query = {**query, "continue": page.proceed}
 
     async def _request(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: bytes | None = None,
@@ -296,6 +297,17 @@ class HTTPClient:
             return codec.codec_of(kind).decode(raw)
         except codec.BAD_OBJECT as error:
             raise answers.unreadable(raw, error, request=request) from None
+
+
+async def _complete(pages: AsyncIterator[Listing[T]]) -> Listing[T]:
+    items: list[T] = []
+    unreadable: list[Unreadable] = []
+    resource_version = ""
+    async for page in pages:
+        items += page.items
+        unreadable += page.unreadable
+        resource_version = page.resource_version
+    return Listing(tuple(items), resource_version, tuple(unreadable))
 
 
 def _new_session(limit: int) -> aiohttp.ClientSession:

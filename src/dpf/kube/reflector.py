@@ -26,6 +26,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 WATCH_TIMEOUT_S: Final = (240.0, 480.0)
 """The server ends a watch after a random time between these, so that watches do not end all at once."""
+PAGE_SIZE: Final = 500
 FIRST_BACKOFF_S: Final = 0.5
 BACKOFF_CAP_S: Final = 30.0
 GRACE_S: Final = 60.0
@@ -89,13 +90,25 @@ class Reflector(Generic[T]):
         self._store.fail(self.last_error)
 
     async def _list(self) -> None:
+        """Fill the store from a complete list; history that runs out half way is tried once more, unpaged."""
+        try:
+            await self._read_pages(PAGE_SIZE)
+        except errors.Expired:
+            await self._read_pages(0)
+
+    async def _read_pages(self, page_size: int) -> None:
         scope = self._store.scope
-        listing = await self._client.list(self._store.kind, scope.namespace, labels=scope.labels)
+        replacement = self._store.replacement()
+        position = ""
+        pages = self._client.pages(self._store.kind, scope.namespace, labels=scope.labels, page_size=page_size)
+        async for page in pages:
+            for item in page.unreadable:
+                self._report_unreadable(item.key, item.why)
+            replacement.add(page)
+            position = page.resource_version
         self.relists += 1
-        for item in listing.unreadable:
-            self._report_unreadable(item.key, item.why)
-        self._store.replace(listing)
-        self._position = listing.resource_version
+        replacement.commit()
+        self._position = position
         self._in_contact()
 
     async def _watch(self) -> None:

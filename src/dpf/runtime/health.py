@@ -6,7 +6,7 @@ of the process died that cannot come back by itself; `/readyz` fails until the c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -45,8 +45,8 @@ class HealthServer:
         """Listen. Raises OSError when the address is taken."""
         app = web.Application()
         app.add_routes([
-            web.get("/healthz", lambda _: _answer(self._alive())),
-            web.get("/readyz", lambda _: _answer(self._ready())),
+            web.get("/healthz", _probe(self._alive)),
+            web.get("/readyz", _probe(self._ready)),
             web.get("/metrics", self._exposition),
         ])
         runner = web.AppRunner(app, access_log=None, handle_signals=False)
@@ -69,5 +69,9 @@ class HealthServer:
         return web.Response(body=self._metrics.exposition(), headers={"Content-Type": METRICS_TYPE})
 
 
-async def _answer(trouble: str | None) -> web.Response:
-    return web.Response(text="ok\n") if trouble is None else web.Response(status=503, text=f"{trouble}\n")
+def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_request: web.Request) -> web.Response:
+        trouble = check()
+        return web.Response(text="ok\n") if trouble is None else web.Response(status=503, text=f"{trouble}\n")
+
+    return answer

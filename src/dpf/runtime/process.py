@@ -109,10 +109,12 @@ async def serve(
 class Process:
     """The parts of one process. Runs once."""
 
-    def __init__(self, factory: ControllersFactory, host: port.Client, clusters: ClusterRegistry) -> None:
+    def __init__(
+        self, factory: ControllersFactory, host: port.Client, clusters: ClusterRegistry, *, clock: Clock | None = None,
+    ) -> None:
         self.clusters = clusters
         self.metrics = Metrics()
-        self._clock: Clock = SystemClock()
+        self._clock: Clock = clock or SystemClock()
         self._random = Random()  # noqa: S311 - spreads load and names processes, guards nothing
         self._host = host
         self._elector: Elector | None = None

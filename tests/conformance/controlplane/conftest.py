@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support import controlplanes
+from tests.support.controlplanes import Machine
 
 from dpf.api.meta import Key
 from dpf.kube.client import Client
 from dpf.provisioning.clustermanager.local import apply
 from dpf.provisioning.clustermanager.local.driver import Access, ControlPlane, Identity, Stage
 from dpf.provisioning.clustermanager.local.memory import MemoryControlPlane
-from tests.support import controlplanes
-from tests.support.controlplanes import Machine
 
 LOOKS = 20
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tests.conformance.controlplane.conftest import Rig, an_identity
+
 from dpf.api.core import ConfigMap, Namespace
 from dpf.api.meta import ObjectMeta
 from dpf.provisioning.clustermanager.local.driver import Access, Stage
-from tests.conformance.controlplane.conftest import Rig, an_identity
 
 NAMESPACE = "conformance"
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support import controlplanes
+from tests.support.controlplanes import Machine
+from tests.support.dpuclusters import NAME, NAMESPACE
 
 from dpf.api.core import Namespace
 from dpf.api.dpucluster import DPUCluster
@@ -20,9 +23,6 @@ from dpf.provisioning.clustermanager.local.controller import LocalClusterManager
 from dpf.provisioning.dpucluster.controller import DPUClusterController
 from dpf.provisioning.dpucluster.httpprober import HTTPProber
 from dpf.runtime.manager import Manager
-from tests.support import controlplanes
-from tests.support.controlplanes import Machine
-from tests.support.dpuclusters import NAME, NAMESPACE
 
 CLUSTER = Key(NAMESPACE, NAME)
 TIMEOUT_S = 60.0

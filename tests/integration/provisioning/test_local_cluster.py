@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import signal
 
 import aiohttp
 import pytest
+from tests.integration.provisioning.conftest import CLUSTER, TIMEOUT_S, Platform
+from tests.support.dpuclusters import NAME, NAMESPACE, a_dpucluster
 
 from dpf.api.core import ConfigMap, Secret
 from dpf.api.dpucluster import DPUCluster
 from dpf.kube import wait
 from dpf.kube.client import Client
 from dpf.kube.http import HTTPClient
+from dpf.kube.memory import Request
 from dpf.local import dpucontrolplane
 from dpf.local.controlplane import Store
 from dpf.provisioning.dpucluster import kubeconfig, token
 from dpf.runtime import conditions
-from tests.integration.provisioning.conftest import CLUSTER, TIMEOUT_S, Platform
-from tests.support.dpuclusters import NAME, NAMESPACE, a_dpucluster
 
 pytestmark = pytest.mark.parts
 
@@ -52,9 +54,11 @@ async def keys_in(store: Store) -> int:
         "count_only": True,
     }
     connector = aiohttp.UnixConnector(path=str(store.socket))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        async with session.post("http://etcd/v3/kv/range", json=body) as response:
-            answer = await response.json()
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.post("http://etcd/v3/kv/range", json=body) as response,
+    ):
+        answer = await response.json()
     return int(answer.get("count", 0))
 
 
@@ -101,11 +105,16 @@ async def test_controllers_that_start_anew_touch_nothing(platform: Platform) -> 
         await platform.until_phase("Ready")
     pids = [platform.machine.process(CLUSTER, component) for component in COMPONENTS]
     writes = len(platform.host.writes)
-    planes = platform.machine.planes()
-    async with platform.controllers():
-        cluster = await platform.until_phase("Ready")
-        state = await planes.observe(dpucontrolplane.Identity(key=CLUSTER, uid=cluster.metadata.uid or ""))
-    assert (state.stage, state.outdated) == ("running", False)
+    looked = asyncio.Semaphore(0)
+
+    def on_request(request: Request) -> None:
+        if (request.verb, request.kind) == ("get", "Secret"):
+            looked.release()
+
+    platform.host.on_request = on_request
+    async with platform.controllers(), asyncio.timeout(TIMEOUT_S):
+        for _ in ("DPUClusterController", "LocalClusterManager"):
+            await looked.acquire()
     assert [platform.machine.process(CLUSTER, component) for component in COMPONENTS] == pids
     assert platform.host.writes[writes:] == []
 

@@ -215,7 +215,7 @@ async def test_a_conflict_on_the_status_is_tolerated() -> None:
 
 async def test_a_stale_root_does_not_overwrite_the_conditions_of_others() -> None:
     world = a_toy_world(parts={"a": "1"}, finalizers=[FINALIZER])
-    foreign = {"type": "Seen", "status": "True", "reason": "Test", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    foreign = Condition(type="Seen", status="True", reason="Test", lastTransitionTime="2026-01-01T00:00:00Z")
 
     def write_in_between(request: Request) -> None:
         """Somebody else's condition arrives after our pass has read the root and before it writes."""
@@ -224,7 +224,7 @@ async def test_a_stale_root_does_not_overwrite_the_conditions_of_others() -> Non
             toy = the_toy(world)
             world.host.add(msgspec.structs.replace(
                 toy, metadata=msgspec.structs.replace(toy.metadata, resourceVersion=None),
-                status=ToyStatus(conditions=[Condition(**foreign)]),
+                status=ToyStatus(conditions=[foreign]),
             ))
 
     world.host.on_request = write_in_between
@@ -306,14 +306,14 @@ async def test_a_crash_after_any_write_converges(what: str) -> None:
 
 
 def _prepared(what: str) -> World:
-    world = a_toy_world("dpu-1", "dpu-2", parts={"a": "1", "b": "2"}, clusters=["dpu-1", "dpu-2"], finalizers=[FINALIZER])
+    names = ["dpu-1", "dpu-2"]
+    world = a_toy_world(*names, parts={"a": "1", "b": "2"}, clusters=names, finalizers=[FINALIZER])
     if what == "create":
         return world
     for cluster in world.clusters:
-        cluster.add(*(
-            ConfigMap(metadata=ObjectMeta(name=f"toy-{n}", namespace=NAMESPACE, labels={OWNER_LABEL: "toy"}), data={"content": "old"})
-            for n in ("a", "c")
-        ))
+        for name in ("toy-a", "toy-c"):
+            metadata = ObjectMeta(name=name, namespace=NAMESPACE, labels={OWNER_LABEL: "toy"})
+            cluster.add(ConfigMap(metadata=metadata, data={"content": "old"}))
     if what == "delete":
         (toy,) = world.host.objects(Toy)
         world.host.add(msgspec.structs.replace(

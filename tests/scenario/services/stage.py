@@ -7,6 +7,10 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+from tests.support import dpuservices as some
+from tests.support import world as worlds
+from tests.support.world import World
+
 from dpf.api import core
 from dpf.api.argocd import Application, AppProject
 from dpf.api.dpuservice import ConditionType, DPUService
@@ -14,9 +18,6 @@ from dpf.api.meta import Condition, Key, Object, ObjectMeta
 from dpf.kube.memory import MemoryCluster
 from dpf.runtime.manager import Manager
 from dpf.services.dpuservice.controller import DPUServiceController
-from tests.support import dpuservices as some
-from tests.support import world as worlds
-from tests.support.world import World
 
 KINDS = (DPUService, Application, AppProject, core.Secret, core.Namespace, core.Service, core.EndpointSlice, core.Endpoints)
 """What end states are compared by."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.scenario.services import stage
+from tests.support import dpuservices as some
+from tests.support.world import World
 
 from dpf.api import core, names
 from dpf.api.dpuservice import ConditionType, DPUService
 from dpf.api.meta import Key, ObjectMeta
 from dpf.kube.memory import MemoryCluster
 from dpf.services.argocd import build
-from tests.scenario.services import stage
-from tests.support import dpuservices as some
-from tests.support.world import World
 
 SERVICE = Key(some.TENANT, "blueman")
 PORT = {"name": "web", "port": 8080, "protocol": "TCP"}

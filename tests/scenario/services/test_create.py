@@ -6,14 +6,14 @@ import base64
 import json
 
 import pytest
+from tests.scenario.services import stage
+from tests.support import dpuservices as some
 
 from dpf.api import core
 from dpf.api.argocd import AppProject
 from dpf.api.dpuservice import ConditionType, DPUService
 from dpf.api.meta import Key
 from dpf.runtime import conditions
-from tests.scenario.services import stage
-from tests.support import dpuservices as some
 
 
 async def test_each_cluster_gets_an_application_a_secret_and_a_destination() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.scenario.services import stage
+from tests.support import dpuservices as some
+from tests.support.world import World
 
 from dpf.api import core
 from dpf.api.argocd import SKIP_RECONCILE_ANNOTATION, Application
@@ -10,9 +13,6 @@ from dpf.api.dpuservice import ConditionType, DPUService
 from dpf.api.meta import Key
 from dpf.kube import errors
 from dpf.runtime.manager import Manager
-from tests.scenario.services import stage
-from tests.support import dpuservices as some
-from tests.support.world import World
 
 SERVICE = Key(some.TENANT, "blueman")
 

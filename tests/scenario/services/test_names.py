@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 
 import pytest
-
-from dpf.api import core
-from dpf.api.argocd import AppProject, Application
-from dpf.api.dpuservice import ConditionType, DPUService
-from dpf.api.meta import ObjectMeta
 from tests.scenario.services import stage
 from tests.support import dpuservices as some
+from tests.support.world import World
+
+from dpf.api import core
+from dpf.api.argocd import Application, ApplicationDestination, ApplicationSpec, AppProject
+from dpf.api.dpuservice import ConditionType, DPUService
+from dpf.api.meta import ObjectMeta
 
 
-def owners(world: stage.World) -> dict[str, str]:
+def owners(world: World) -> dict[str, str]:
     """Namespace of the DPUService by Application name."""
     return {
         name: (app.metadata.labels or {})["dpu.nvidia.com/dpuservice-namespace"]
@@ -57,7 +58,7 @@ async def test_a_foreign_application_is_never_taken_over() -> None:
     world = stage.a_stage("dpu-1")
     foreign = Application(
         metadata=ObjectMeta(name="dpu-1-blueman", namespace=some.DPF),
-        spec={"project": "default", "destination": {"name": "mine"}},  # type: ignore[arg-type]
+        spec=ApplicationSpec(project="default", destination=ApplicationDestination(name="mine")),
     )
     world.host.add(foreign, some.a_service())
     await stage.live(world)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.scenario.services import stage
+from tests.support import dpuservices as some
+from tests.support.world import World
 
 from dpf.api import core
 from dpf.api.argocd import Application
@@ -12,9 +15,6 @@ from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import ConditionType, DPUService
 from dpf.api.meta import Condition, Key, ObjectMeta
 from dpf.kube import errors
-from tests.scenario.services import stage
-from tests.support import dpuservices as some
-from tests.support.world import World
 
 PREREQS = ConditionType.APPLICATION_PREREQS_RECONCILED
 SERVICE = Key(some.TENANT, "blueman")

@@ -35,11 +35,12 @@ def test_the_kubeconfig_is_found(secret: Secret) -> None:
     assert kubeconfigsecret.content(secret) == GOOD
 
 
+NOT_FOUND = "secret ns/kc not in the expected format: data.super-admin.conf not found"
+
+
 @pytest.mark.parametrize(("secret", "words"), [
-    pytest.param(a_secret(), "secret ns/kc not in the expected format: data.super-admin.conf not found", id="empty"),
-    pytest.param(
-        a_secret(other=GOOD), "secret ns/kc not in the expected format: data.super-admin.conf not found", id="wrong key",
-    ),
+    pytest.param(a_secret(), NOT_FOUND, id="empty"),
+    pytest.param(a_secret(other=GOOD), NOT_FOUND, id="wrong key"),
     pytest.param(
         a_secret(admin="%%%"), "secret ns/kc not in the expected format: data.admin.conf is not base64", id="no base64",
     ),

@@ -41,7 +41,9 @@ FINE = Verdict(states={"A": true()}, fields={"parts": {"a": "1"}})
 
 def test_the_first_patch_says_everything() -> None:
     patch = compute(a_root(), FINE)
-    condition = {"status": "True", "reason": "Success", "message": "", "lastTransitionTime": NOW, "observedGeneration": 1}
+    condition = {
+        "status": "True", "reason": "Success", "message": "", "lastTransitionTime": NOW, "observedGeneration": 1,
+    }
     assert patch == {
         "metadata": {"resourceVersion": "7"},
         "status": {

@@ -32,7 +32,8 @@ async def discover(client: Client, branches: Sequence[kinds.Branch]) -> kinds.In
         root=root,
         objects={name: listing.items for name, listing in listings.items()},
         unreadable=[
-            f"{name} {bad.key} cannot be read: {bad.why}" for name, listing in listings.items() for bad in listing.unreadable
+            f"{name} {bad.key} cannot be read: {bad.why}"
+            for name, listing in listings.items() for bad in listing.unreadable
         ],
     )
 

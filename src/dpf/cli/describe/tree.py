@@ -1,6 +1,6 @@
 """Inventory and options -> one tree of rows.
 
-Pure; called by `command`, printed by `table` and `document`. All decisions about what is shown are here: filters,
+Pure; called by `command`, printed by `render` and `document`. All decisions about what is shown are here: filters,
 children on demand, headings, grouping, which conditions are listed, the order. Source: behaviour-service.md 10.1, 10.2.
 """
 
@@ -107,14 +107,21 @@ class _Scene:
 def _place(
     inventory: kinds.Inventory, branches: Sequence[kinds.Branch]
 ) -> Mapping[tuple[str, _Place], Sequence[Item]]:
+    """Every object at its place; one that hangs nowhere is left out."""
     places: dict[tuple[str, _Place], list[Item]] = {}
     for above, branch in kinds.walk(branches):
         for view in inventory.objects.get(branch.kind.name, ()):
-            parent = branch.parent_of(view.metadata) if branch.parent_of else None
-            if branch.parent_of is None or parent is not None:
-                place = (above, parent) if parent else _TOP
+            place = _place_of(view.metadata, branch, above)
+            if place is not None:
                 places.setdefault((branch.kind.name, place), []).append(_item(branch.kind, view))
     return places
+
+
+def _place_of(metadata: ObjectMeta, branch: kinds.Branch, above: str) -> _Place | None:
+    if branch.parent_of is None:
+        return _TOP
+    parent = branch.parent_of(metadata)
+    return None if parent is None else (above, parent)
 
 
 def _below(scene: _Scene, branches: Iterable[kinds.Branch], place: _Place, *, chosen: bool) -> tuple[Node, ...]:

@@ -133,6 +133,8 @@ class EmulatedNode:
         address = str(self._addresses.node)
         server = LogServer(ca_pem=identity.ca, folder=self._folder / "pki", node=self._config.name, address=address)
         problem = await self._network_problem()
+        if problem is not None:
+            _LOG.error("node cannot run pods", node=self._config.name, why=problem)
         try:
             facts = NodeFacts(
                 config=self._config, platform=self._plant.platform, machine=_machine(),

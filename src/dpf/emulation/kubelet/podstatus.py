@@ -33,15 +33,17 @@ class _Finding:
 
 
 def build(
-    pod: core.Pod, record: PodRecord, health: Mapping[str, Health], plan: PodPlan, *, host_ip: str, now: datetime
+    pod: core.Pod, record: PodRecord, health: Mapping[str, Health], plan: PodPlan, *, host_ip: str, attached: bool,
+    now: datetime,
 ) -> core.PodStatus:
-    """The complete status; conditions of other writers are kept as they are."""
+    """The complete status; conditions of other writers are kept as they are. `attached`: the pod has its network."""
     inits = [_init_status(c, record, plan) for c in pod.spec.initContainers or ()]
     mains = [_container_status(c, record, health.get(c.name, Health()), plan) for c in pod.spec.containers]
-    findings = _findings(pod, record, plan, mains)
+    findings = [_Finding(type="PodReadyToStartContainers", holds=attached), *_findings(pod, record, plan, mains)]
+    ip = record.ip if attached else None
     return core.PodStatus(
         phase=plan.phase, conditions=_dated(findings, pod.status.conditions or (), now),
-        hostIP=host_ip, hostIPs=[core.PodIP(ip=host_ip)], podIP=record.ip, podIPs=[core.PodIP(ip=record.ip)],
+        hostIP=host_ip, hostIPs=[core.PodIP(ip=host_ip)], podIP=ip, podIPs=[core.PodIP(ip=ip)] if ip else None,
         startTime=rfc3339(record.started_at), containerStatuses=mains, initContainerStatuses=inits or None,
     )
 
@@ -134,7 +136,6 @@ def _findings(
     unready = [status.name for status in mains if not status.ready]
     ready = _readiness(plan.phase, unready)
     return [
-        _Finding(type="PodReadyToStartContainers", holds=True),
         _Finding(type="Initialized", holds=True) if initialized else _Finding(
             type="Initialized", holds=False, reason="ContainersNotInitialized",
             message=f"containers with incomplete status: [{' '.join(pending)}]",

@@ -328,7 +328,7 @@ class PodWorker:
         """Patch the status where it differs; returns whether the API server has it."""
         now, node = self._node.clock.now(), self._node
         wanted = podstatus.build(
-            self._pod, self._current, self._health(), plan, host_ip=node.host_ip, now=now
+            self._pod, self._current, self._health(), plan, host_ip=node.host_ip, attached=self._live.attached, now=now
         )
         changes = podstatus.changes(self._pod.status, wanted)
         if self._gone_since is not None:

@@ -65,7 +65,7 @@ def describe(env: Mapping[str, str], *, address: str, uptime_s: float, requests:
         "pod": {
             "name": env.get("POD_NAME", ""), "namespace": env.get("POD_NAMESPACE", ""), "ip": env.get("POD_IP", ""),
         },
-        "hostname": socket.gethostname(),
+        "hostname": env.get("HOSTNAME") or socket.gethostname(),
         "addresses": {"request": address, "host": env.get("HOST_IP", "")},
         "uptimeSeconds": round(uptime_s, 3),
         "requests": requests,

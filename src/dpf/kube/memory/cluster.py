@@ -160,6 +160,13 @@ class MemoryCluster:
         await self._enter(Request(verb="list", kind=kind.resource.kind, key=Key(namespace or "", "")))
         return watches.listing(kind, self._objects, watches.choose(kind, namespace, labels, fields))
 
+    async def pages(
+        self, kind: type[T], namespace: str | None = None, *, labels: str | None = None, fields: str | None = None,
+        page_size: int = 500,
+    ) -> AsyncIterator[Listing[T]]:
+        """See `client.Client`. Always one page."""
+        yield await self.list(kind, namespace, labels=labels, fields=fields, page_size=page_size)
+
     async def watch(
         self, kind: type[T], namespace: str | None = None, *, resource_version: str, labels: str | None = None,
         fields: str | None = None, timeout_s: float = 300.0,

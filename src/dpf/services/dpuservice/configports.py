@@ -7,7 +7,7 @@ Service without selector in the host cluster leads to them through an EndpointSl
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,32 +41,33 @@ class Exposed:
 
 
 def plan(snapshot: Snapshot, spec: DPUServiceSpec) -> tuple[tuple[Action, ...], str | None]:
-    """Actions in the host cluster, and what keeps the ports from being ready (None when nothing does)."""
+    """Actions in the host cluster, and what keeps the ports from being ready (None when nothing does).
+
+    While they are not ready, what was exposed before stays, unless it leads to a cluster that the service has left.
+    """
     chosen = targets.views(snapshot)
     if spec.configPorts is None or not spec.configPorts.ports or not chosen:
         return tuple(plan_removal(snapshot.ports)), None
+    left = tuple(plan_removal(snapshot.ports, keep={view.key.name for view in chosen}))
     if len(chosen) > 1:
-        return (), "multiple clusters are currently not supported"
-    view = chosen[0]
+        return left, "multiple clusters are currently not supported"
     if snapshot.ports.occupant is not None:
-        return (), _occupied(snapshot)
-    if isinstance(view.remote, Unusable):
-        return (), f'config ports not ready yet for cluster "{view.key.name}": {view.remote.why}'
-    exposed, problem = _exposed(view.remote.services, spec.configPorts)
-    selector = spec.serviceDaemonSet.nodeSelector if spec.serviceDaemonSet else None
-    problem = problem or selector_problem(selector)
+        return left, _occupied(snapshot)
+    view = chosen[0]
+    actions, problem = _plan_one(snapshot, spec, spec.configPorts, view)
     if problem is not None:
-        return (), f'config ports not ready yet for cluster "{view.key.name}": {problem}'
-    return tuple(_ensure(snapshot, spec.configPorts, view, view.remote, exposed, selector)), None
+        return left, f'config ports not ready yet for cluster "{view.key.name}": {problem}'
+    return actions, None
 
 
-def plan_removal(ports: HostPorts) -> Iterator[Action]:
-    """Removes what this module made, slices first."""
+def plan_removal(ports: HostPorts, keep: Collection[str] = ()) -> Iterator[Action]:
+    """Removes what this module made, slices first, except for the clusters named in `keep`."""
     every: tuple[Object, ...] = (*ports.slices, *ports.endpoints, *ports.services)
     for obj in every:
-        if obj.metadata.deletionTimestamp is None:
+        cluster = (obj.metadata.labels or {}).get(names.EXPOSED_PORT_LABEL)
+        if obj.metadata.deletionTimestamp is None and cluster not in keep:
             yield Delete(kind=type(obj), key=object_key(obj), uid=obj.metadata.uid,
-                         because="DPUService exposes no ports")
+                         because=f"DPUService exposes no ports of cluster {cluster}")
 
 
 def observed(snapshot: Snapshot) -> dict[str, list[ConfigPort]] | None:
@@ -90,6 +91,19 @@ def selector_problem(selector: NodeSelector | None) -> str | None:
     except selectors.SelectorError as error:
         return f"spec.serviceDaemonSet.nodeSelector: {error}"
     return None
+
+
+def _plan_one(
+    snapshot: Snapshot, spec: DPUServiceSpec, wanted: ConfigPorts, view: ClusterView
+) -> tuple[tuple[Action, ...], str | None]:
+    if isinstance(view.remote, Unusable):
+        return (), view.remote.why
+    selector = spec.serviceDaemonSet.nodeSelector if spec.serviceDaemonSet else None
+    exposed, problem = _exposed(view.remote.services, wanted)
+    problem = problem or selector_problem(selector)
+    if problem is not None:
+        return (), problem
+    return tuple(_ensure(snapshot, wanted, view, view.remote, exposed, selector)), None
 
 
 def _occupied(snapshot: Snapshot) -> str:

@@ -211,9 +211,14 @@ def test_ctrl_c_while_a_cluster_is_silent(tmp_path: Path) -> None:
             [sys.executable, "-m", "dpf.cli", "describe", "all", "--kubeconfig", str(kubeconfig)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         )
-        connection, _ = silent.accept()
-        with connection:
-            describing.send_signal(signal.SIGINT)
-            printed = describing.communicate(timeout=30)
+        try:
+            silent.settimeout(30)
+            connection, _ = silent.accept()
+            with connection:
+                describing.send_signal(signal.SIGINT)
+                printed = describing.communicate(timeout=30)
+        finally:
+            describing.kill()
+            describing.communicate()
     assert describing.returncode == 130
     assert (printed[0], printed[1].strip()) == ("", "")

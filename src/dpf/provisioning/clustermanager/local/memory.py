@@ -48,6 +48,10 @@ class MemoryControlPlane:
         """Its API server dies."""
         self._planes[identity.key] = replace(self._planes[identity.key], alive=False)
 
+    def serves(self, endpoint: str) -> bool:
+        """Whether an API server answers at that URL: what a health check finds out."""
+        return any(p.alive and p.serving for p in self._planes.values() if _endpoint(p.port) == endpoint)
+
     def client(self, access: Access) -> Client:
         """A client of the control plane behind `access`, in place of a connection."""
         return next(plane.data for plane in self._planes.values() if _endpoint(plane.port) == access.endpoint)

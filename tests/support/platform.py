@@ -1,0 +1,125 @@
+"""A local platform for tests, driven through the programs that users type: dpfctl and kubectl."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from dpf.kube import connect
+from dpf.kube.http import HTTPClient
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+DPFCTL = Path(sys.executable).with_name("dpfctl")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One platform in its own state folder."""
+
+    state: Path
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """What `dpfctl local env` exports."""
+        lines = self.dpfctl("local", "env").stdout.splitlines()
+        words = [shlex.split(line.removeprefix("export "))[0] for line in lines]
+        return dict(word.split("=", 1) for word in words)
+
+    def dpfctl(self, *arguments: str, check: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run dpfctl for this platform."""
+        return run([str(DPFCTL), *arguments], env={"DPF_STATE": str(self.state)}, check=check, timeout_s=timeout_s)
+
+    def up(self, *options: str) -> dict[str, Any]:
+        """`dpfctl local up`; returns its figures."""
+        done = self.dpfctl("local", "up", "--quiet", "-o", "json", *options, timeout_s=180)
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    def status(self) -> dict[str, Any]:
+        """`dpfctl local status -o json`, healthy or not."""
+        return json.loads(self.dpfctl("local", "status", "-o", "json", check=False).stdout)  # type: ignore[no-any-return]
+
+    def pids(self) -> dict[str, int | None]:
+        """Process ids by name."""
+        return {p["name"]: p["pid"] for p in self.status()["processes"]}
+
+    def kubectl(
+        self, *arguments: str, dpu: bool = False, stdin: str | None = None, check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """kubectl against the host cluster, or the DPU cluster."""
+        kubeconfig = self.environment["DPU_KUBECONFIG" if dpu else "HOST_KUBECONFIG"]
+        return run([self.environment["KUBECTL"], "--kubeconfig", kubeconfig, *arguments], stdin=stdin, check=check)
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """kubectl apply, with strict validation as users have it."""
+        self.kubectl("apply", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def wait(self, resource: str, condition: str, namespace: str, timeout_s: int = 60) -> None:
+        """kubectl wait."""
+        self.kubectl("wait", f"--for={condition}", resource, "-n", namespace, f"--timeout={timeout_s}s")
+
+    @asynccontextmanager
+    async def client(self, *, dpu: bool = False) -> AsyncIterator[HTTPClient]:
+        """A client of the host cluster, or of the DPU cluster."""
+        name = "DPU_KUBECONFIG" if dpu else "HOST_KUBECONFIG"
+        async with connect.client(self.environment[name], name=name) as client:
+            yield client
+
+    def example(self, file: str) -> list[dict[str, Any]]:
+        """The objects of an example with the registry placeholders filled."""
+        text = Template((EXAMPLES / file).read_text()).safe_substitute(self.environment)
+        return [document for document in yaml.safe_load_all(text) if document]
+
+    def service(self, name: str, namespace: str = "default", **spec: Any) -> dict[str, Any]:
+        """A DPUService of the dummydpuservice chart without extended resources; `spec` replaces fields."""
+        source = {
+            "repoURL": f"https://{self.environment['DPUSERVICE_HELM_REGISTRY']}/dpf", "version": "v0.1.0",
+            "chart": "dummydpuservice-chart",
+        }
+        image = {"repository": f"{self.environment['DPUSERVICE_DOCKER_REGISTRY']}/dummydpuservice", "tag": "v0.1.0"}
+        return {
+            "apiVersion": "svc.dpu.nvidia.com/v1alpha1", "kind": "DPUService",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"helmChart": {"source": source, "values": {"image": image}}, **spec},
+        }
+
+
+@contextmanager
+def platform(dpus: int = 2) -> Iterator[Platform]:
+    """A fresh platform, removed at the end. Its folder is in /tmp: unix sockets need short paths."""
+    folder = Path(tempfile.mkdtemp(prefix="dpf-e2e-", dir="/tmp"))
+    made = Platform(state=folder / "s")
+    try:
+        made.up("--dpus", str(dpus))
+        yield made
+    finally:
+        made.dpfctl("local", "down", check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(
+    argv: list[str], *, env: dict[str, str] | None = None, stdin: str | None = None, check: bool = True,
+    timeout_s: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program; a failure shows its output."""
+    done = subprocess.run(
+        argv, input=stdin, capture_output=True, text=True, check=False, env={**os.environ, **(env or {})},
+        timeout=timeout_s,
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"{shlex.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done
