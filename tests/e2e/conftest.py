@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from tests.support import platform as platforms
 from tests.support.platform import Platform
 

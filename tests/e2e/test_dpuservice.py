@@ -7,12 +7,13 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.platform import Platform
+
 from dpf.api.argocd import Application
 from dpf.api.dpuservice import DPUService
 from dpf.api.meta import Object
 from dpf.api.names import DPF_NAMESPACE
 from dpf.kube import wait
-from tests.support.platform import Platform
 
 CLUSTER = "dpu-cplane-tenant1"
 

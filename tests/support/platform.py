@@ -21,6 +21,7 @@ import yaml
 
 from dpf.kube import connect
 from dpf.kube.http import HTTPClient
+from dpf.local import controlplanes, parts
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -56,6 +57,19 @@ class Platform:
     def pids(self) -> dict[str, int | None]:
         """Process ids by name."""
         return {p["name"]: p["pid"] for p in self.status()["processes"]}
+
+    def controllers_argv(self) -> list[str]:
+        """How the platform runs its controllers, but without a metrics port."""
+        return [
+            sys.executable, "-m", "dpf", "run", "all",
+            "--kubeconfig", str(self.state / "host" / "dpf-controllers.kubeconfig"),
+            "--local-state", str(self.state), "--metrics-address", "",
+        ]
+
+    def controllers_environment(self) -> dict[str, str]:
+        """Where its programs are."""
+        found = {part.variable: parts.find(part.name) for part in parts.PARTS if part.name in controlplanes.PROGRAMS}
+        return {name: str(path) for name, path in found.items()}
 
     def kubectl(
         self, *arguments: str, dpu: bool = False, stdin: str | None = None, check: bool = True,

@@ -66,6 +66,7 @@ class Elector:
         self._random = random
         self._timing = timing or Timing()
         self._seen: tuple[LeaseSpec, float] | None = None
+        self._written: Lease | None = None
         self._renewed_at: float | None = None
         self._log = structlog.get_logger().bind(lease=f"{namespace}/{name}", identity=identity)
 
@@ -124,17 +125,24 @@ class Elector:
         return held
 
     async def _try(self) -> bool:
+        if self._written is not None and await self._claim_on(self._written):
+            return True
         try:
             lease = await self._client.get(Lease, self._name, self._namespace)
         except errors.NotFound:
             return await self._create()
         self._note(lease.spec)
-        if not self._is_free(lease.spec):
-            return False
+        return self._is_free(lease.spec) and await self._claim_on(lease)
+
+    async def _claim_on(self, lease: Lease) -> bool:
+        """Write our claim, provided that `lease` is what the API server has; a renewal thus needs no read."""
+        self._written = None
         try:
-            self._note((await self._write(lease, self._claim(lease.spec))).spec)
+            written = await self._write(lease, self._claim(lease.spec))
         except (errors.Conflict, errors.NotFound):
             return False
+        self._note(written.spec)
+        self._written = written
         return True
 
     async def _create(self) -> bool:
@@ -143,9 +151,10 @@ class Elector:
             spec=LeaseSpec(**self._claim(LeaseSpec()), leaseTransitions=0),
         )
         try:
-            self._note((await self._client.create(lease)).spec)
+            self._written = await self._client.create(lease)
         except errors.AlreadyExists:
             return False
+        self._note(self._written.spec)
         return True
 
     def _note(self, spec: LeaseSpec) -> None:

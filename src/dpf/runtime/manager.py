@@ -82,6 +82,7 @@ class Manager:
                     working.create_task(self._run(controller), name=f"controller {controller.reconciler.name}")
             for task in recording:
                 task.cancel()
+            await self._drain()
 
     async def stop(self, running: asyncio.Task[None], grace_s: float = GRACE_S) -> None:
         """Start no more passes, let those that run end within `grace_s`, then cancel.

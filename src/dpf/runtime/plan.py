@@ -86,8 +86,9 @@ class Finding:
 class Step:
     """Actions and findings that one condition reports.
 
-    Steps are carried out in order. A step that failed or has a finding that `blocks` stops the later ones. Inside a
-    step, the failure of one action does not stop the others (one broken cluster never delays another).
+    Steps are carried out in order. One with a failed action or a finding stops the later ones, unless it says
+    `blocks=False`: best effort, whose failures are told but hold nothing up, neither later steps nor the release of the
+    finalizer. Inside a step every action is tried (one broken cluster never delays another), findings or not.
     """
 
     name: str
@@ -101,7 +102,8 @@ class Plan:
     """Everything one pass wants to do.
 
     `wake_after_s` asks for another look later (only where no watch can tell). `release` lets the finalizer go: the
-    teardown is complete. `paused` stops the pass: nothing is written, the conditions stay as they are.
+    teardown is complete; it happens only when every step that blocks succeeded. `paused` ends the pass after the
+    steps (usually none): the status stays as it is.
     """
 
     steps: tuple[Step, ...] = ()

@@ -22,6 +22,7 @@ H = TypeVar("H", bound=Hashable)
 BACKOFF_BASE_S: Final = 0.2
 BACKOFF_CAP_S: Final = 300.0
 _MAX_DOUBLINGS: Final = 16
+_SLACK: Final = 64
 
 
 class ShutDown(Exception):
@@ -81,7 +82,8 @@ class Queue(Generic[H]):
             return
         self._due_at[key] = due
         heapq.heappush(self._heap, (due, next(self._sequence), key))
-        if self._waiters and self._heap[0][2] == key:
+        self._compact()
+        if self._heap[0][2] == key and (self._waiters or self._timer is not None):
             self._restart_timer()
 
     def retry(self, key: H) -> float:
@@ -174,6 +176,12 @@ class Queue(Generic[H]):
             if not superseded:
                 del self._due_at[key]
                 self.add(key)
+
+    def _compact(self) -> None:
+        """Drop superseded entries once they are the majority, so that the heap does not grow with the passes."""
+        if len(self._heap) > 2 * len(self._due_at) + _SLACK:
+            self._heap = [entry for entry in self._heap if self._due_at.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     def _restart_timer(self) -> None:
         self._stop_timer()

@@ -57,7 +57,8 @@ class Verdict:
     """What a pass says about the root: states by condition type, and other fields of its status.
 
     `fields` are merged into `status` beside `conditions` and `observedGeneration`; None removes a field. The runtime
-    adds `Ready` as the summary over `condition_types` unless `states` names it.
+    adds `Ready` as the summary over `condition_types` when it is one of them and `states` does not name it. A
+    controller writes only the types it declares, so that two of them may share the conditions of one kind.
     """
 
     states: dict[str, State]

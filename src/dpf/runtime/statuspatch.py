@@ -6,7 +6,8 @@ Pure; `pipeline` calls it. Source: behaviour-service.md 1.1 and 1.2.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 import msgspec
 
@@ -24,7 +25,7 @@ def compute(
     summarized when it is among them and `verdict` does not name it. `now` is RFC 3339 UTC.
     Raises TypeError for a field that the kind's status does not have: a programming error.
     """
-    status_type = status_type_of(type(root))
+    status_type = _status_type(type(root))
     have: dict[str, Any] = msgspec.to_builtins(getattr(root, "status", None)) or {}
     want = {**have, **_fields(verdict, status_type)}
     generation = root.metadata.generation or 0
@@ -41,19 +42,16 @@ def compute(
     }
 
 
-def status_type_of(kind: type[Object]) -> Any:  # noqa: ANN401 - a type, also a union or an alias
-    """The declared type of `status` of `kind`."""
-    return _STATUS_TYPES.get(kind) or _STATUS_TYPES.setdefault(
-        kind, next(field.type for field in msgspec.structs.fields(kind) if field.name == "status")
-    )
+@cache
+def _status_type(kind: type[Object]) -> type[msgspec.Struct]:
+    """The Struct that `kind` declares for `status`, without annotations and None."""
+    declared = next(field.type for field in msgspec.structs.fields(kind) if field.name == "status")
+    candidates = [declared, *get_args(declared)]
+    return next(c for c in candidates if isinstance(c, type) and issubclass(c, msgspec.Struct))
 
 
-_STATUS_TYPES: dict[type[Object], Any] = {}
-
-
-def _fields(verdict: Verdict, status_type: Any) -> dict[str, Any]:  # noqa: ANN401 - see status_type_of
-    known: Sequence[str] | None = getattr(status_type, "__struct_fields__", None)
-    unknown = [name for name in verdict.fields if known is not None and name not in known]
+def _fields(verdict: Verdict, status_type: type[msgspec.Struct]) -> dict[str, Any]:
+    unknown = [name for name in verdict.fields if name not in status_type.__struct_fields__]
     if unknown:
         raise TypeError(f"status has no field {', '.join(unknown)}")
     return {name: msgspec.to_builtins(value) for name, value in verdict.fields.items()}

@@ -57,9 +57,9 @@ async def test_nothing_is_written_in_ten_quiet_minutes() -> None:
     stage.world.host.add(a_secret())
     async with stage.controllers() as manager:
         await manager.settle()
-        await stage.pass_time(manager, 60)
+        await stage.pass_time(manager, 60, step_s=5)
         writes = list(stage.world.writes)
-        await stage.pass_time(manager, 600)
+        await stage.pass_time(manager, 600, step_s=5)
     assert stage.world.writes == writes
 
 
@@ -134,7 +134,7 @@ async def test_a_server_that_cannot_be_reached_is_not_ready_and_is_asked_again_s
         assert f"The API server at {server} cannot be used: no route to host." in stage.condition("Ready").message
         assert stage.condition("Created").status == "True"
         writes = list(stage.world.writes)
-        await stage.pass_time(manager, 60)
+        await stage.pass_time(manager, 60, step_s=5)
         assert stage.world.writes == writes, "the message stays the same while the outage lasts"
         stage.prober.set(server, None)
         await stage.pass_time(manager, 5)
@@ -160,7 +160,7 @@ async def test_a_secret_that_cannot_be_read_says_nothing_about_the_cluster() -> 
     async with stage.controllers() as manager:
         await manager.settle()
         assert (stage.phase, stage.world.writes) == ("Ready", writes)
-        await stage.pass_time(manager, 60)
+        await stage.pass_time(manager, 60, step_s=5)
     assert (stage.phase, stage.world.writes) == ("Ready", writes)
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from dpf.api.core import ConfigMap, Lease
-from dpf.api.meta import object_key
+from dpf.api.meta import Key, object_key
 from dpf.kube import errors
 from dpf.runtime import conditions
 from dpf.runtime.election import Elector
 from dpf.runtime.manager import NotSettling
 from dpf.runtime.plan import Applied, Patch, Plan, Step
-from dpf.runtime.reconciler import Verdict
+from dpf.runtime.reconciler import Verdict, Watch
 from tests.scenario.runtime.toy import NAMESPACE, Snapshot, Toy, ToyController, a_toy
 from tests.support.clock import turns
 from tests.support.world import World, a_world
@@ -162,22 +163,14 @@ async def test_of_two_managers_under_election_only_the_leader_writes() -> None:
     await asyncio.gather(*lives, return_exceptions=True)
 
 
-async def test_a_mapping_that_fails_makes_the_controller_look_at_everything() -> None:
+@pytest.mark.parametrize("failure", [errors.NotSynced("not now"), ZeroDivisionError("a bug")], ids=["unsynced", "bug"])
+async def test_a_mapping_that_fails_makes_the_controller_look_at_everything(failure: Exception) -> None:
     world = a_toy_world()
-    async with world.controllers(toys) as manager:
+    async with world.controllers(lambda world: [Confused(world.registry, failure)]) as manager:
         await manager.settle()
-        store = world.registry.host.cache.store(ConfigMap)
-        manager.controllers[0].enqueue = _unreadable  # type: ignore[method-assign]
-        store.absorb([])
         await world.host.delete(ConfigMap, "toy-a", NAMESPACE)
-        await turns()
-        del manager.controllers[0].enqueue
         await manager.settle()
     assert [c.metadata.name for c in world.host.objects(ConfigMap)] == ["toy-a"]
-
-
-def _unreadable(_: object) -> None:
-    raise errors.NotSynced("not now")
 
 
 async def _lead(elector: Elector) -> None:
@@ -200,6 +193,21 @@ class Deliberate(ToyController):
         await self.go_on.wait()
         self.observing -= 1
         return await super().observe(root)
+
+
+class Confused(ToyController):
+    """Its mapping never says which toy an object belongs to."""
+
+    def __init__(self, clusters: Any, failure: Exception) -> None:
+        super().__init__(clusters)
+        self._failure = failure
+
+    @property
+    def watches(self) -> Sequence[Watch]:
+        return tuple(dataclasses.replace(watch, maps=self._fail) for watch in super().watches)
+
+    def _fail(self, old: object, new: object) -> Iterable[Key]:
+        raise self._failure
 
 
 class Restless(ToyController):

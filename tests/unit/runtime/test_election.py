@@ -144,6 +144,23 @@ async def test_a_leader_that_is_cut_off_stops_before_the_other_starts(bench: Ben
     assert one.lost == "the lease could not be renewed within 10 s"
 
 
+async def test_a_renewal_is_one_request(bench: Bench) -> None:
+    bench.start("one")
+    await bench.clock.run_for(10)
+    before = len(bench.cluster.requests)
+    await bench.clock.run_for(20)
+    assert {r.verb for r in bench.cluster.requests[before:]} == {"patch"}
+    assert len(bench.cluster.requests) - before == 10
+
+
+async def test_a_lease_that_somebody_else_touched_is_read_again_and_kept(bench: Bench) -> None:
+    one = bench.start("one")
+    await bench.clock.run_for(1)
+    await bench.cluster.patch(Lease, NAME, NS, patch={"metadata": {"labels": {"touched": "yes"}}})
+    await bench.clock.run_for(30)
+    assert one.leads
+
+
 async def test_a_short_outage_is_survived(bench: Bench) -> None:
     one = bench.start("one")
     await bench.clock.run_for(20)

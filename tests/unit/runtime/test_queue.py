@@ -132,6 +132,33 @@ async def test_a_waiting_worker_gets_a_delayed_key_and_an_even_nearer_one() -> N
     assert sorted(w.result() for w in workers) == ["late", "soon"]
 
 
+async def test_a_nearer_key_that_came_while_nobody_waited_is_not_late() -> None:
+    clock = FakeClock()
+    queue = a_queue(clock)
+    queue.add_after("late", 100)
+    worker = asyncio.create_task(queue.get())
+    await turns()
+    queue.add("now")
+    assert await worker == "now"
+    queue.add_after("soon", 5)
+    queue.done("now")
+    worker = asyncio.create_task(queue.get())
+    await clock.run_for(5)
+    assert worker.done()
+    assert worker.result() == "soon"
+    queue.shut_down()
+
+
+def test_superseded_delays_do_not_pile_up() -> None:
+    clock = FakeClock()
+    queue = a_queue(clock)
+    for _ in range(10_000):
+        queue.add_after("a", 600)
+        queue.add("a")
+        assert drain(queue) == ["a"]
+    assert len(queue._heap) < 200
+
+
 async def test_a_cancelled_worker_takes_no_key_with_it() -> None:
     queue = a_queue()
     first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())

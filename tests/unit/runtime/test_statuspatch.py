@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dpf.api.dpucluster import DPUCluster, DPUClusterSpec, DPUClusterStatus, Phase
 from dpf.api.meta import Condition, ObjectMeta
 from dpf.runtime import statuspatch
 from dpf.runtime.conditions import false, true
@@ -120,6 +121,20 @@ def test_a_kind_without_conditions_gets_none() -> None:
 def test_a_field_that_the_kind_does_not_have_is_a_programming_error() -> None:
     with pytest.raises(TypeError, match="status has no field colour"):
         compute(a_root(), Verdict(states={}, fields={"colour": "red"}))
+
+
+def test_a_status_with_annotations_is_understood() -> None:
+    root = DPUCluster(
+        metadata=ObjectMeta(name="dpu", generation=1), spec=DPUClusterSpec(type="static"),
+        status=DPUClusterStatus(phase=Phase.CREATING),
+    )
+    options: dict[str, Any] = {"types": (), "observes_generation": False, "now": NOW}
+    patch = statuspatch.compute(root, Verdict(states={}, fields={"phase": Phase.READY}), **options)
+    assert patch is not None
+    assert patch["status"] == {"phase": "Ready"}
+    assert statuspatch.compute(root, Verdict(states={}, fields={"phase": "Creating"}), **options) is None
+    with pytest.raises(TypeError, match="status has no field nodes"):
+        statuspatch.compute(root, Verdict(states={}, fields={"nodes": 1}), **options)
 
 
 def test_foreign_conditions_are_sent_along_unchanged() -> None:
