@@ -152,13 +152,15 @@ async def measure_unary(connection: Connection, label: str) -> list[Result]:
     for name, request in requests.items():
         for width in (1, 8):
             await _repeat(request, 200, width)
-            cpu = time.process_time()
+            before = resource.getrusage(resource.RUSAGE_SELF)
             await _repeat(request, UNARY, width)
-            spent = (time.process_time() - cpu) / UNARY * 1000
-            results.append(Result(
-                what=f"{label}: {name}, {width} at a time: our CPU per request", value=spent, unit="ms",
-                target=f"<= {TARGETS['cpu_ms_per_request']}",
-            ))
+            after = resource.getrusage(resource.RUSAGE_SELF)
+            user = (after.ru_utime - before.ru_utime) / UNARY * 1000
+            system = (after.ru_stime - before.ru_stime) / UNARY * 1000
+            what = f"{label}: {name}, {width} at a time: our CPU"
+            target = f"<= {TARGETS['cpu_ms_per_request']}"
+            results.append(Result(what=f"{what}, user", value=user, unit="ms"))
+            results.append(Result(what=f"{what}, with the kernel's", value=user + system, unit="ms", target=target))
     await client.aclose()
     return results
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.request
 from collections.abc import Callable
@@ -24,6 +25,15 @@ def condition(obj: Object | None, type_: str) -> tuple[str, str, str]:
     return next(((c.status, c.reason, c.message) for c in found if c.type == type_), ("", "", ""))
 
 
+async def ask(address: str, port: int) -> dict[str, Any]:
+    """What the service answers over HTTP."""
+    def fetch() -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://{address}:{port}/", timeout=10) as answer:
+            return json.load(answer)  # type: ignore[no-any-return]
+
+    return await asyncio.to_thread(fetch)
+
+
 async def until_condition(
     platform: Platform, name: str, type_: str, accept: Callable[[tuple[str, str, str]], bool], *,
     namespace: str = "default", timeout_s: float = 60,
@@ -44,7 +54,7 @@ async def test_the_guides_service_becomes_ready_and_answers(platform: Platform) 
     pods = json.loads(platform.kubectl("get", "pods", "-n", "dummydpuservice", "-o", "json", dpu=True).stdout)["items"]
     assert sorted(p["spec"]["nodeName"] for p in pods) == ["dpu-1", "dpu-2"]
     for pod in pods:
-        answer = json.load(urllib.request.urlopen(f"http://{pod['status']['podIP']}:8080/", timeout=10))
+        answer = await ask(pod["status"]["podIP"], 8080)
         assert answer["pod"]["name"] == pod["metadata"]["name"]
         assert answer["node"] == pod["spec"]["nodeName"]
 
@@ -60,7 +70,7 @@ async def test_config_ports_reach_the_process_on_every_node(platform: Platform) 
     addresses = [address for endpoint in found["endpoints"] for address in endpoint["addresses"]]
     assert len(addresses) == 2
     nodes = {
-        json.load(urllib.request.urlopen(f"http://{address}:{port}/", timeout=10))["node"] for address in addresses
+        (await ask(address, port))["node"] for address in addresses
     }
     assert nodes == {"dpu-1", "dpu-2"}
 

@@ -1,4 +1,4 @@
-"""The local platform itself: idempotent, mends itself, two side by side, leaves nothing behind, explains what it lacks."""
+"""The local platform itself: idempotent, mends itself, leaves nothing behind, explains what it lacks."""
 
 from __future__ import annotations
 

@@ -74,7 +74,9 @@ def a_pull_secret(
     )
 
 
-async def report(host: Client, app: Application, *, sync: str = "Synced", health: str = "Healthy", **status: Any) -> None:
+async def report(
+    host: Client, app: Application, *, sync: str = "Synced", health: str = "Healthy", **status: Any
+) -> None:
     """Argo CD writes this status on the Application."""
     patch = {"status": {"sync": {"status": sync}, "health": {"status": health}, **status}}
     await host.patch(Application, app.metadata.name, app.metadata.namespace, patch=patch)

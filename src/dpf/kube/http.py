@@ -8,6 +8,7 @@ then). Everything else is the caller's decision, by error type.
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -289,8 +290,8 @@ class HTTPClient:
         return self._unary
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
-        text = f"{self._connection.server}{path}?{urlencode(query)}" if query else f"{self._connection.server}{path}"
-        return URL(text, encoded=True)
+        text = f"{path}?{_query_text(tuple(query.items()))}" if query else path
+        return URL(self._connection.server + text, encoded=True)
 
     def _decode(self, kind: type[T], raw: bytes, request: str) -> T:
         try:
@@ -345,6 +346,12 @@ def _headers(credential: credentials.Credential, content_type: str | None) -> di
     if content_type:
         headers["Content-Type"] = content_type
     return headers
+
+
+@functools.lru_cache(maxsize=256)
+def _query_text(query: tuple[tuple[str, str], ...]) -> str:
+    """The same few queries are sent over and over."""
+    return urlencode(query)
 
 
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:

@@ -40,6 +40,9 @@ COMPONENTS: Final = (API_SERVER, "kube-controller-manager", "kube-scheduler")
 OBSERVE_PATIENCE_S: Final = 2.0
 """How long a look waits for an API server that is about to serve (a fresh one takes two seconds)."""
 START_PATIENCE_S: Final = 5.0
+LATE_AFTER: Final = timedelta(seconds=30)
+"""By then a start has ended well, or something is wrong that waiting does not mend."""
+LATE_PATIENCE_S: Final = 0.5
 RESTART_PAUSE_S: Final = 5.0
 """What ends right after its start is not started again sooner."""
 ENSURE_AGAIN: Final = timedelta(days=1)
@@ -172,13 +175,13 @@ class ProcessControlPlane:
         process = found[API_SERVER]
         if process is None:
             return self._stopped(cluster, record, API_SERVER)
-        if not await self._serves(self._folder(cluster), record.port, process, OBSERVE_PATIENCE_S):
+        late = record.started_at is None or record.started_at + LATE_AFTER < self._clock.now()
+        patience_s = LATE_PATIENCE_S if late else OBSERVE_PATIENCE_S
+        if not await self._serves(self._folder(cluster), record.port, process, patience_s):
             if await self._supervisor.observe(process.name) is None:
                 return self._stopped(cluster, record, API_SERVER)
-            log = self._log(process.name)
-            return ControlPlaneState(
-                stage=Stage.STARTING, why=f"{API_SERVER} runs and is not ready to serve yet (its log: {log})",
-            )
+            why = f"{API_SERVER} runs and is not ready to serve (its log: {self._log(process.name)})"
+            return ControlPlaneState(stage=Stage.STARTING, why=why, late=late)
         ended = next((component for component in COMPONENTS if found[component] is None), None)
         if ended is not None:
             return self._stopped(cluster, record, ended)

@@ -19,7 +19,9 @@ from dpf.kube.memory import MemoryCluster
 from dpf.runtime.manager import Manager
 from dpf.services.dpuservice.controller import DPUServiceController
 
-KINDS = (DPUService, Application, AppProject, core.Secret, core.Namespace, core.Service, core.EndpointSlice, core.Endpoints)
+KINDS = (
+    DPUService, Application, AppProject, core.Secret, core.Namespace, core.Service, core.EndpointSlice, core.Endpoints,
+)
 """What end states are compared by."""
 
 

@@ -1,4 +1,7 @@
-"""What happens around a DPUService that is installed: selection, pause, interfaces, pull secrets (tests 8, 11, 13, 16)."""
+"""What happens around a DPUService that is installed: selection, pause, interfaces, pull secrets.
+
+Behaviour-service.md section 13, tests 8, 11, 13 and 16.
+"""
 
 from __future__ import annotations
 

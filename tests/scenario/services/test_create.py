@@ -134,6 +134,15 @@ async def test_a_settled_service_causes_no_write_and_few_reads() -> None:
         assert [len(c.requests) for c in world.clusters] == read
 
 
+async def test_a_restart_writes_nothing() -> None:
+    world = stage.a_stage("dpu-1", "dpu-2")
+    world.host.add(some.a_service(), some.a_pull_secret())
+    await stage.live(world, stage.deliver)
+    written = list(world.writes)
+    await stage.live(world)
+    assert world.writes == written
+
+
 @pytest.mark.parametrize(("kind", "name"), [
     (core.Secret, f"{some.CLUSTERS}-dpu-1"),
     (AppProject, "doca-platform-project-dpu"),

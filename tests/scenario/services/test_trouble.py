@@ -1,4 +1,4 @@
-"""Faults around a DPUService: told in a condition, limited to what they concern, mended without help (tests 12 and 15)."""
+"""Faults around a DPUService: told in a condition, limited to what they concern, mended without help."""
 
 from __future__ import annotations
 

@@ -81,6 +81,7 @@ class Machine:
 async def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Machine]:
     monkeypatch.setattr(dpucontrolplane, "START_PATIENCE_S", 0.2)
     monkeypatch.setattr(dpucontrolplane, "OBSERVE_PATIENCE_S", 0.1)
+    monkeypatch.setattr(dpucontrolplane, "LATE_PATIENCE_S", 0.1)
     made = Machine(state=tmp_path)
     made.store.folder.mkdir()
     (tmp_path / "logs").mkdir()
@@ -125,6 +126,14 @@ async def test_one_that_does_not_serve_yet_is_starting(machine: Machine) -> None
     state = await planes.observe(IDENTITY)
     assert state.stage is Stage.STARTING
     assert f"{machine.state}/logs/{API_SERVER}.log" in state.why
+
+
+async def test_one_that_still_does_not_serve_is_late(machine: Machine) -> None:
+    planes = machine.planes()
+    await planes.ensure(IDENTITY)
+    assert not (await planes.observe(IDENTITY)).late
+    machine.clock.time += timedelta(seconds=31)
+    assert (await planes.observe(IDENTITY)).late
 
 
 async def test_ensuring_again_keeps_port_data_and_process(machine: Machine) -> None:

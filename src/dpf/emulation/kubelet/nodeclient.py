@@ -40,19 +40,19 @@ class HTTPNodeClient(HTTPClient):
         super().__init__(connection, name=f"node {node}" if node else "host")
         self._pods_here = f"spec.nodeName={node}" if node else None
 
-    async def list(
+    def pages(
         self, kind: type[T], namespace: str | None = None, *, labels: str | None = None, fields: str | None = None,
         page_size: int = 500,
-    ) -> Listing[T]:
+    ) -> AsyncIterator[Listing[T]]:
         """See Client. Pods are always those of this node: the API server lets a node list no others."""
         fields = fields or self._scope(kind)
-        return await super().list(kind, namespace, labels=labels, fields=fields, page_size=page_size)
+        return super().pages(kind, namespace, labels=labels, fields=fields, page_size=page_size)
 
     def watch(
         self, kind: type[T], namespace: str | None = None, *, resource_version: str, labels: str | None = None,
         fields: str | None = None, timeout_s: float = 300.0,
     ) -> AsyncIterator[Sequence[Event[T]]]:
-        """See Client and `list`."""
+        """See Client and `pages`."""
         return super().watch(
             kind, namespace, resource_version=resource_version, labels=labels, fields=fields or self._scope(kind),
             timeout_s=timeout_s,
@@ -75,7 +75,6 @@ class HTTPNodeClient(HTTPClient):
         except msgspec.DecodeError:
             # The answer is not part of the error: it may hold a token.
             raise errors.ServerError(f"the answer to POST {path} holds no token", request=f"POST {path}") from None
-
 
     def _scope(self, kind: type[T]) -> str | None:
         return self._pods_here if kind is core.Pod else None

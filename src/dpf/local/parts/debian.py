@@ -36,7 +36,7 @@ async def install(packages: Sequence[str], options: Options, progress: Progress)
     await _apt_get(["update"], options)
     again = await _apt_get(["install", "-y", "--no-install-recommends", *packages], options)
     if again.code != 0:
-        said = " / ".join(line for line in again.last_lines[-_SAID_LINES:] if line)
+        said = " / ".join(line for line in again.said.splitlines()[-_SAID_LINES:] if line)
         raise StepFailed(f"apt-get install failed: {said}")
 
 

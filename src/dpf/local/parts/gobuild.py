@@ -25,7 +25,6 @@ from dpf.local.parts.table import GoFiles, GoModule, GoProgram, Part, SourcePatc
 Progress = Callable[[str], None]
 NEEDED_BYTES = 6 << 30
 """Sources, compiled packages and programs of everything together, measured on an empty machine, rounded up."""
-PROGRESS_EVERY_S = 15.0
 LOCK_POLL_S = 0.5
 _DROPPED = ("GOFLAGS", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GODEBUG", "GO111MODULE", "GOROOT")
 """Settings of the user's own Go work that would change what is built."""
@@ -96,7 +95,8 @@ async def _build_missing(
         if programs:
             await _compile(module, programs, folder, options, go, progress)
     finally:
-        shutil.rmtree(folder)
+        # A compiler that was killed this instant may still hold something; the next build clears the rest.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _compile(
@@ -111,7 +111,7 @@ async def _compile(
     names = ", ".join(f"{part.name} {part.version}" for part in programs)
     progress(f"building {names} with go (minutes the first time)")
     arguments = ["build", "-v", "-ldflags", recipes.linker_flags(module), "-o", f"{out}/", *packages]
-    await _run(go, arguments, folder, on_line=_counter(module.name, progress))
+    await _run(go, arguments, folder, _counter(module.name, progress))
     for part, program in programs.items():
         cache.put_program(options.cache, part, out / program.output, recipes.of_build(program, options.arch))
 
@@ -144,30 +144,25 @@ async def _module_folder(path: str, folder: Path, go: Go) -> Path:
 
 
 async def _run(
-    go: Go, arguments: Sequence[str], folder: Path, on_line: Callable[[str], None] | None = None,
+    go: Go, arguments: Sequence[str], folder: Path, on_look: Callable[[str], None] = lambda _: None,
 ) -> commands.Result:
-    result = await commands.run([go.program, *arguments], env=go.environ, cwd=folder, on_line=on_line)
+    result = await commands.run([go.program, *arguments], env=go.environ, cwd=folder, on_look=on_look)
     if result.code != 0:
-        said = [line for line in result.last_lines if line and not _PACKAGE_LINE.fullmatch(line)]
-        why = " / ".join(said[-8:]) or result.output[-500:].strip() or f"status {result.code}"
+        lines = [line for line in result.said.splitlines() if line and not _PACKAGE_LINE.fullmatch(line)]
+        why = " / ".join(lines[-8:]) or result.output[-500:].strip() or f"status {result.code}"
         raise StepFailed(f"go {arguments[0]} failed: {why}")
     return result
 
 
 def _counter(module: str, progress: Progress) -> Callable[[str], None]:
-    """Turns the names of compiled packages into a line now and then."""
-    began = last = time.monotonic()
-    count = 0
+    """Turns what go has said until now into a line of progress."""
+    began = time.monotonic()
 
-    def on_line(line: str) -> None:
-        nonlocal count, last
-        count += bool(_PACKAGE_LINE.fullmatch(line))
-        now = time.monotonic()
-        if now - last >= PROGRESS_EVERY_S:
-            last = now
-            progress(f"building {module}: {count} packages compiled in {now - began:.0f} s")
+    def on_look(said: str) -> None:
+        count = sum(1 for line in said.splitlines() if _PACKAGE_LINE.fullmatch(line))
+        progress(f"building {module}: {count} packages compiled in {time.monotonic() - began:.0f} s")
 
-    return on_line
+    return on_look
 
 
 def _check_space(folder: Path) -> None:

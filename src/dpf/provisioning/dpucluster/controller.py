@@ -34,7 +34,7 @@ class DPUClusterController(Reconciler[DPUCluster, Snapshot]):
     observes_generation = False
     permissions = (
         Permission(kind=DPUCluster, verbs=("get", "list", "watch", "patch"), subresources=("status", "finalizers")),
-        # One by one and fresh: no right to list every Secret of the host cluster, and no copy of them in memory.
+        # Read one by one and fresh (behaviour-service.md 1.2), so that no right to list Secrets is needed.
         Permission(kind=Secret, verbs=("get",)),
     )
 

@@ -19,7 +19,7 @@ from dpf.runtime import diff
 from dpf.runtime.plan import Action, Apply, Delete
 from dpf.services.argocd import build
 from dpf.services.dpuservice import targets
-from dpf.services.dpuservice.snapshot import ClusterView, HostPorts, Remote, Snapshot, Unusable
+from dpf.services.dpuservice.snapshot import ClusterView, HostPorts, Remote, Snapshot
 
 MANAGED_BY: Final = "dpuservice-manager"
 _MANAGED_BY_LABEL: Final = "endpointslice.kubernetes.io/managed-by"
@@ -96,8 +96,8 @@ def selector_problem(selector: NodeSelector | None) -> str | None:
 def _plan_one(
     snapshot: Snapshot, spec: DPUServiceSpec, wanted: ConfigPorts, view: ClusterView
 ) -> tuple[tuple[Action, ...], str | None]:
-    if isinstance(view.remote, Unusable):
-        return (), view.remote.why
+    if not isinstance(view.remote, Remote):
+        return (), view.problem or "its state is not known yet"
     selector = spec.serviceDaemonSet.nodeSelector if spec.serviceDaemonSet else None
     exposed, problem = _exposed(view.remote.services, wanted)
     problem = problem or selector_problem(selector)

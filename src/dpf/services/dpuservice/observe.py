@@ -19,20 +19,19 @@ from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import DPUService
 from dpf.api.meta import Key, Object, ObjectMeta, object_key
-from dpf.kube import errors
+from dpf.kube import clusters, errors
 from dpf.kube.cache import Cache
 from dpf.kube.client import Client
-from dpf.kube.clusters import ClusterRegistry, Unreachable
 from dpf.services.argocd import build
 from dpf.services.dpuservice import access, applications, targets, watches
-from dpf.services.dpuservice.snapshot import ClusterView, HostPorts, Remote, Snapshot, Unusable
+from dpf.services.dpuservice.snapshot import ClusterView, Connecting, HostPorts, Remote, Snapshot, Unusable
 
 T = TypeVar("T", bound=Object)
 
 _REMOTE_KINDS: Final[tuple[type[Object], ...]] = (core.Namespace, core.Secret, core.Service, core.Node)
 
 
-async def snapshot(registry: ClusterRegistry, service: DPUService, dpf_namespace: str) -> Snapshot:
+async def snapshot(registry: clusters.ClusterRegistry, service: DPUService, dpf_namespace: str) -> Snapshot:
     """One look at the world around `service`. Raises kube.errors.Error when the host cluster does not answer."""
     cache, client = registry.host.cache, registry.host.client
     key = object_key(service)
@@ -120,13 +119,13 @@ def _is_exposed(obj: Object) -> bool:
     return names.EXPOSED_PORT_LABEL in (obj.metadata.labels or {})
 
 
-async def _clusters(registry: ClusterRegistry, service: DPUService) -> tuple[ClusterView, ...]:
+async def _clusters(registry: clusters.ClusterRegistry, service: DPUService) -> tuple[ClusterView, ...]:
     cache = registry.host.cache
-    clusters = sorted(cache.list(DPUCluster), key=object_key)
-    chosen = {object_key(cluster) for cluster in targets.selected(service, clusters)}
-    remotes = await _remotes(registry, service, clusters, chosen)
+    every = sorted(cache.list(DPUCluster), key=object_key)
+    chosen = {object_key(cluster) for cluster in targets.selected(service, every)}
+    remotes = await _remotes(registry, service, every, chosen)
     views: list[ClusterView] = []
-    for cluster in clusters:
+    for cluster in every:
         secret_key = access.secret_key(cluster)
         secret = cache.get(core.Secret, secret_key) if secret_key else None
         credentials = access.credentials(cluster, secret)
@@ -135,17 +134,19 @@ async def _clusters(registry: ClusterRegistry, service: DPUService) -> tuple[Clu
 
 
 async def _remotes(
-    registry: ClusterRegistry, service: DPUService, clusters: Sequence[DPUCluster], chosen: Container[Key]
-) -> dict[Key, Remote | Unusable]:
+    registry: clusters.ClusterRegistry, service: DPUService, every: Sequence[DPUCluster], chosen: Container[Key]
+) -> dict[Key, Remote | Connecting | Unusable]:
     """What each DPU cluster holds. Those that have to be asked are asked at the same time; no answer is a value."""
     spec, key = service.spec, object_key(service)
     fresh = service.metadata.deletionTimestamp is not None
-    found: dict[Key, Remote | Unusable] = {}
+    found: dict[Key, Remote | Connecting | Unusable] = {}
     asked: dict[Key, Coroutine[Any, Any, Remote | Unusable]] = {}
-    for name in map(object_key, clusters):
+    for name in map(object_key, every):
         cluster = registry.get(name)
         with_ports = name in chosen and spec is not None and spec.configPorts is not None
-        if isinstance(cluster, Unreachable):
+        if isinstance(registry.health(name), clusters.Connecting):
+            found[name] = Connecting()
+        elif isinstance(cluster, clusters.Unreachable):
             found[name] = Unusable(why=cluster.why)
         elif fresh or not cluster.cache.is_synced(*_REMOTE_KINDS):
             asked[name] = _asked(cluster.client, key, with_ports=with_ports)

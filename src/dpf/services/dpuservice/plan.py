@@ -15,10 +15,11 @@ from typing import Final
 from dpf.api.dpuservice import DPUServiceSpec
 from dpf.runtime.plan import Action, Finding, Plan, Severity, Step
 from dpf.services.dpuservice import applications, configports, daemonset, interfaces, prereqs, readiness, targets
-from dpf.services.dpuservice.snapshot import ClusterView, Snapshot, Unusable
+from dpf.services.dpuservice.snapshot import ClusterView, Connecting, Remote, Snapshot
 
 RECHECK_DELETION_S: Final = 30.0
 RECHECK_NAMESPACE_S: Final = 2.0
+RECHECK_CONNECTING_S: Final = 2.0
 
 
 class StepName(StrEnum):
@@ -58,6 +59,8 @@ def plan_teardown(snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG001 - 
         return _pause(snapshot)
     if snapshot.applications:
         return Plan(steps=(_removal(snapshot),), wake_after_s=RECHECK_DELETION_S)
+    if any(isinstance(view.remote, Connecting) for view in snapshot.clusters):
+        return Plan(wake_after_s=RECHECK_CONNECTING_S)
     return Plan(
         steps=(
             Step(name=StepName.PULL_SECRETS, actions=tuple(_forgotten_pull_secrets(snapshot)), blocks=False),
@@ -86,7 +89,7 @@ def _prereqs(snapshot: Snapshot) -> Step:
         return Step(name=StepName.PREREQS, actions=tuple(prereqs.plan_host(snapshot)), blocks=False)
     actions: list[Action] = []
     for view in snapshot.clusters:
-        if not isinstance(view.remote, Unusable) and not view.is_deleting:
+        if isinstance(view.remote, Remote) and not view.is_deleting:
             actions.extend(prereqs.plan_cluster(snapshot, view, view.remote))
     problems = [text for view in targets.views(snapshot) if (text := _cluster_problem(snapshot, view)) is not None]
     return Step(
@@ -101,7 +104,8 @@ def _applications(snapshot: Snapshot, spec: DPUServiceSpec) -> Step:
     if problems:
         return _invalid(StepName.APPLICATIONS, problems)
     broken = {view.key for view in targets.views(snapshot) if _cluster_problem(snapshot, view) is not None}
-    unfit = broken | targets.awaiting_namespace(snapshot)
+    connecting = {view.key for view in snapshot.clusters if isinstance(view.remote, Connecting)}
+    unfit = broken | connecting | targets.awaiting_namespace(snapshot)
     fit = [d for d in targets.destinations(snapshot) if d.cluster not in unfit]
     stale = applications.stale(snapshot)
     return Step(
@@ -137,7 +141,7 @@ def _forgotten_pull_secrets(snapshot: Snapshot) -> Iterable[Action]:
     if any(sibling.metadata.deletionTimestamp is None for sibling in snapshot.siblings):
         return
     for view in snapshot.clusters:
-        if not isinstance(view.remote, Unusable):
+        if isinstance(view.remote, Remote):
             yield from prereqs.remove_pull_secrets(
                 view.key, view.remote.pull_secrets, because="no DPUService is left in the namespace"
             )
@@ -147,7 +151,7 @@ def _cluster_problem(snapshot: Snapshot, view: ClusterView) -> str | None:
     """Why nothing can be installed in a selected cluster now; None when it can."""
     if view.problem is not None:
         return f"cluster namespaces: DPUCluster {view.key}: {view.problem}"
-    if not isinstance(view.remote, Unusable) and prereqs.is_terminating(view.remote.namespace):
+    if isinstance(view.remote, Remote) and prereqs.is_terminating(view.remote.namespace):
         return (
             f"cluster namespaces: namespace {snapshot.key.namespace} is being deleted in DPUCluster {view.key};"
             " it is made again when it is gone"
@@ -164,6 +168,8 @@ def _wake_after_s(snapshot: Snapshot, now: datetime) -> float | None:
     wakes = [readiness.UNSEEN_AFTER_S - s + 1.0 for s in waits if s is not None and s <= readiness.UNSEEN_AFTER_S]
     if targets.awaiting_namespace(snapshot):
         wakes.append(RECHECK_NAMESPACE_S)
+    if targets.is_connecting(snapshot):
+        wakes.append(RECHECK_CONNECTING_S)
     return min(wakes, default=None)
 
 

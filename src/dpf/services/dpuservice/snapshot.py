@@ -24,6 +24,14 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Connecting:
+    """Nobody knows yet whether the cluster answers: a process that starts has to find out, which takes seconds at most.
+
+    Until then nothing about it may be concluded, or every restart would make every DPUService unready for a moment.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
     """What one DPU cluster holds for the DPUService. Nodes are read only for config ports."""
 
@@ -39,7 +47,7 @@ class ClusterView:
 
     cluster: DPUCluster
     credentials: Credentials | Unusable
-    remote: Remote | Unusable
+    remote: Remote | Connecting | Unusable
 
     @property
     def key(self) -> Key:

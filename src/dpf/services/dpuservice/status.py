@@ -41,7 +41,7 @@ def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
 def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:
     """States of the steps, up to and including the first that did not succeed.
 
-    Applications that wait for their namespace keep the condition as it is: the next pass makes them.
+    A condition about which it is too early to say anything keeps its value, and so do the later ones.
     """
     interfaces = applied.step(StepName.INTERFACES)
     argocd, prereqs = applied.step(StepName.ARGOCD), applied.step(StepName.PREREQS)
@@ -55,16 +55,24 @@ def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:
          applied.step(StepName.APPLICATIONS).errors, "Unable to reconcile Applications: "),
         (ConditionType.CONFIG_PORTS_RECONCILED, ports.ran, ports.errors, "Unable to reconcile Config Ports: "),
     )
+    early = _too_early(snapshot)
     states: dict[str, State] = {}
     for type_, ran, errors, prefix in stages:
-        too_early = type_ is ConditionType.APPLICATIONS_RECONCILED and targets.awaiting_namespace(snapshot)
-        if not ran or too_early:
-            break
-        if errors:
+        if errors and ran:
             states[type_] = false(Reason.ERROR, prefix + "; ".join(errors))
+        if errors or not ran or type_ is early:
             break
         states[type_] = true()
     return _with_notes(snapshot, states)
+
+
+def _too_early(snapshot: Snapshot) -> ConditionType | None:
+    """The first condition whose time has not come: the next pass knows more."""
+    if targets.is_connecting(snapshot):
+        return ConditionType.APPLICATION_PREREQS_RECONCILED
+    if targets.awaiting_namespace(snapshot):
+        return ConditionType.APPLICATIONS_RECONCILED
+    return None
 
 
 def _with_notes(snapshot: Snapshot, states: dict[str, State]) -> dict[str, State]:

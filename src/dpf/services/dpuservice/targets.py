@@ -17,7 +17,7 @@ from dpf.api.meta import Key, object_key
 from dpf.kube import selectors
 from dpf.services.argocd import build
 from dpf.services.dpuservice import naming
-from dpf.services.dpuservice.snapshot import ClusterView, Remote, Snapshot
+from dpf.services.dpuservice.snapshot import ClusterView, Connecting, Remote, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,11 @@ def views(snapshot: Snapshot) -> tuple[ClusterView, ...]:
     """The selected DPUClusters with what is known about them."""
     chosen = {object_key(c) for c in selected(snapshot.service, (view.cluster for view in snapshot.clusters))}
     return tuple(view for view in snapshot.clusters if view.key in chosen)
+
+
+def is_connecting(snapshot: Snapshot) -> bool:
+    """Whether it is not known yet if one of the selected clusters answers."""
+    return any(isinstance(view.remote, Connecting) for view in views(snapshot))
 
 
 def awaiting_namespace(snapshot: Snapshot) -> frozenset[Key]:

@@ -15,6 +15,7 @@ case "$1" in
   mod) test "$2" != download || echo "{\\"Dir\\": \\"$SHOP/sources\\"}" ;;
   build)
     test ! -e "$SHOP/go.blocks" || { echo building > "$SHOP/go.fifo"; sleep 300; }
+    test ! -e "$SHOP/go.waits" || { printf 'runtime\\nk8s.io/api\\n' >&2; cat "$SHOP/go.fifo"; }
     test ! -e "$SHOP/go.fails" || { cat "$SHOP/go.fails" >&2; exit 1; }
     while test "$1" != -o; do shift; done
     out=$2; shift 2

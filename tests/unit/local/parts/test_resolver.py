@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import signal
 import time
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import pytest
 from tests.unit.local.parts.shop import APT_GET, GO, Shop, part
 
 from dpf.local import errors, parts
-from dpf.local.parts import gobuild, recipes, resolver, search, table
+from dpf.local.parts import commands, gobuild, recipes, resolver, search, table
 from dpf.local.parts.errors import PartsMissing, StepFailed
 from dpf.local.parts.search import Source
 from dpf.local.parts.table import SourcePatch
+from dpf.local.supervisor import procfs
 
 GO_PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm", "argocd",
             "argocd-crds")
@@ -180,6 +183,56 @@ async def test_an_interrupted_build_ends_the_compiler_and_leaves_nothing(shop: S
     assert list((shop.cache / "build").iterdir()) == []
     (shop.folder / "go.blocks").unlink()
     assert (await resolver.resolve(options))["etcd"].exists()
+
+
+async def test_a_long_build_tells_how_far_it_is(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "LOOK_EVERY_S", 0.01)
+    shop.program("go", GO)
+    (shop.folder / "go.waits").touch()
+    os.mkfifo(shop.folder / "go.fifo")
+    lines: list[str] = []
+
+    def progress(line: str) -> None:
+        lines.append(line)
+        if "2 packages compiled" in line:
+            (shop.folder / "go.fifo").write_text("go on")
+
+    await resolver.resolve(shop.options(settings=shop.settings_without("etcd")), progress)
+    assert lines[0] == "building etcd 3.6.6 with go (minutes the first time)"
+    assert "building etcd: 2 packages compiled in 0 s" in lines
+    assert lines[-1] == "built etcd in 0 s"
+
+
+async def test_a_service_that_keeps_its_output_open_is_not_waited_for(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    argv = ["/bin/sh", "-c", f"setsid sleep 300 & echo $! > {pid}; echo done"]
+    result = await commands.run(argv, env={"PATH": "/usr/bin:/bin"})
+    assert (result.code, result.output) == (0, "done\n")
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def ends(pid: int) -> bool:
+    """Whether the process ends: the kernel may take a moment over a killed one."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    ended, _, _ = select.select([fd], [], [], 5)
+    os.close(fd)
+    return bool(ended)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2, 3])
+async def test_cancelling_at_any_point_ends_everything(tmp_path: Path, rounds: int) -> None:
+    mark = f"MARK_{tmp_path.name}"
+    argv = ["/bin/sh", "-c", "sleep 300 & sleep 300"]
+    running = asyncio.create_task(commands.run(argv, env={"PATH": "/usr/bin:/bin", mark: "1"}))
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [seen for seen in procfs.marked({mark: "1"}) if not ends(seen.pid)] == []
 
 
 async def test_too_little_space_is_said_before_building(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

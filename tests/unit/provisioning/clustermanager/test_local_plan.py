@@ -68,6 +68,7 @@ def created(snapshot: Snapshot, **failure: str) -> State | None:
     pytest.param(ABSENT, ["EnsureControlPlane"], 0.0, id="absent"),
     pytest.param(ControlPlaneState(stage=Stage.STOPPED, why="died"), ["EnsureControlPlane"], 0.0, id="died"),
     pytest.param(ControlPlaneState(stage=Stage.STARTING, why="soon"), [], 0.2, id="starting"),
+    pytest.param(ControlPlaneState(stage=Stage.STARTING, why="stuck", late=True), [], 5.0, id="starting for ever"),
     pytest.param(
         ControlPlaneState(stage=Stage.STOPPED, why="died at once", not_before=NOW + timedelta(seconds=3)), [], 3.0,
         id="ended right after its start: not yet again",

@@ -50,14 +50,15 @@ class ControlPlaneState:
     """What was found.
 
     `why` says, for people and stable while nothing changes, what is missing for RUNNING. `access` is set when RUNNING.
-    `outdated` means: runs, but should be ensured again (other programs, certificates due). `not_before` holds back the
-    restart of something that ended right after its start.
+    `outdated` means: runs, but should be ensured again (other programs, certificates due). `late` means: STARTING for
+    much longer than a start takes. `not_before` holds back the restart of something that ended right after its start.
     """
 
     stage: Stage
     why: str = ""
     access: Access | None = None
     outdated: bool = False
+    late: bool = False
     not_before: datetime | None = None
 
 

@@ -31,7 +31,8 @@ CHECK_RUNNING_EVERY_S: Final = 10.0
 """Nothing tells us that a process has ended."""
 CHECK_STARTING_EVERY_S: Final = 0.2
 """Looking waits for the server by itself; this is only the pause between two looks."""
-CHECK_STARTED_S: Final = 0.0
+CHECK_LATE_EVERY_S: Final = 5.0
+CHECK_AT_ONCE_S: Final = 0.0
 
 JOINING_ANNOTATION: Final = "provisioning.dpu.nvidia.com/joining-objects"
 """On the kubeconfig Secret: digest of the joining objects that were installed before it was written."""
@@ -96,7 +97,7 @@ def teardown(snapshot: Snapshot) -> Plan:
         return Plan(release=True)
     intent = RemoveControlPlane(identity=identity_of(snapshot.cluster))
     remove = Drive(intent=intent, because="its DPUCluster is deleted")
-    return Plan(steps=(Step(name=CONTROL_PLANE, actions=(remove,)),), wake_after_s=CHECK_STARTED_S)
+    return Plan(steps=(Step(name=CONTROL_PLANE, actions=(remove,)),), wake_after_s=CHECK_AT_ONCE_S)
 
 
 def digest_of(objects: tuple[Object, ...]) -> str:
@@ -175,6 +176,8 @@ def _held_back(found: ControlPlaneState, now: datetime) -> bool:
 def _wake_after_s(found: ControlPlaneState, now: datetime) -> float:
     if found.stage is Stage.RUNNING:
         return CHECK_RUNNING_EVERY_S
+    if found.stage is Stage.STARTING:
+        return CHECK_LATE_EVERY_S if found.late else CHECK_STARTING_EVERY_S
     if found.not_before is not None and now < found.not_before:
         return (found.not_before - now).total_seconds()
-    return CHECK_STARTING_EVERY_S if found.stage is Stage.STARTING else CHECK_STARTED_S
+    return CHECK_AT_ONCE_S
