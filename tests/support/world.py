@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from tests.support.clock import FakeClock, turns
 
 from dpf.api.meta import Key, Object
 from dpf.kube.client import Client
@@ -27,7 +28,6 @@ from dpf.runtime.clusterfollower import ClusterFollower
 from dpf.runtime.manager import Manager, Settings
 from dpf.runtime.metrics import Metrics
 from dpf.runtime.reconciler import Reconciler
-from tests.support.clock import FakeClock, turns
 
 NAMESPACE = "dpf-operator-system"
 

@@ -7,6 +7,7 @@ as `Unreadable` beside the others: one bad object never hides the rest of a list
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -24,6 +25,12 @@ BAD_OBJECT: Final = (ValueError, RecursionError, OverflowError)
 
 _ENCODER: Final = msgspec.json.Encoder()
 _EVENT_TYPES: Final = {type_.value: type_ for type_ in (EventType.ADDED, EventType.MODIFIED, EventType.DELETED)}
+
+
+_MAX_DEPTH: Final = 200
+_CUT: Final = b'"... nested too deeply ..."'
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+_OPENING, _CLOSING = (b"[", b"{"), (b"]", b"}")
 
 
 class _ListMeta(msgspec.Struct, frozen=True):
@@ -113,10 +120,10 @@ def status_of(raw: bytes) -> Status | None:
     return status if status.kind == "Status" else None
 
 
-def identity_of(raw: bytes | msgspec.Raw) -> Key | None:
+def identity_of(raw: bytes) -> Key | None:
     """Which object it is, even when it does not fit its type; None when it is no Kubernetes object."""
     try:
-        metadata = _IDENTIFIED.decode(raw).metadata
+        metadata = _IDENTIFIED.decode(_shallow(raw)).metadata
     except BAD_OBJECT:
         return None
     return Key(metadata.namespace, metadata.name) if metadata.name else None
@@ -167,12 +174,12 @@ class Codec(Generic[T]):
         return EventBatch(events)
 
     def _page_one_by_one(self, raw: bytes) -> Page[T]:
-        page = _RAW_PAGE.decode(raw)
+        page = _RAW_PAGE.decode(_shallow(raw))
         items: list[T] = []
         unreadable: list[Unreadable] = []
         for item in page.items or ():
             try:
-                items.append(self.decode(item))
+                items.append(self._decode_whole(item))
             except BAD_OBJECT as error:
                 unreadable.append(_unreadable(item, error)[0])
         return Page(items, unreadable, page.metadata.resourceVersion, page.metadata.continue_)
@@ -182,7 +189,7 @@ class Codec(Generic[T]):
         for line in lines.splitlines():
             if not line:
                 continue
-            envelope = _RAW_EVENT.decode(line)
+            envelope = _RAW_EVENT.decode(_shallow(line))
             if envelope.type == "ERROR":
                 return EventBatch(events, status_of(bytes(envelope.object)) or Status(message="the watch failed"))
             event = self._raw_event(envelope)
@@ -199,13 +206,19 @@ class Codec(Generic[T]):
         if type_ is None:
             return None
         try:
-            obj = self.decode(envelope.object)
+            obj = self._decode_whole(envelope.object)
         except BAD_OBJECT as error:
             unreadable, position = _unreadable(envelope.object, error)
             if type_ is EventType.DELETED:
                 return Event(type_, None, position, unreadable)
             return Event(EventType.UNREADABLE, None, position, unreadable)
         return Event(type_, obj, obj.metadata.resourceVersion or "")
+
+    def _decode_whole(self, raw: msgspec.Raw) -> T:
+        """As `decode`, for what has gone through `_shallow`."""
+        if _CUT in bytes(raw):
+            raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
+        return self.decode(raw)
 
     def _identify(self, obj: T) -> T:
         """Items of a list of built-in kinds come without apiVersion and kind; the same object then equals itself."""
@@ -223,6 +236,25 @@ def _codec_of(kind: type[Any]) -> Codec[Any]:
 def codec_of(kind: type[T]) -> Codec[T]:
     """The codec of `kind`, compiled at first use."""
     return _codec_of(kind)
+
+
+def _shallow(raw: bytes) -> bytes:
+    """Without what is nested too deeply for a decoder, so that the rest, and which object it was, can be read.
+
+    An API server takes 10,000 levels; a decoder recurses and gives up much sooner, even where it only skips.
+    """
+    kept: list[bytes] = []
+    depth = start = 0
+    for token in _TOKEN.finditer(raw):
+        if token[0] in _OPENING:
+            depth += 1
+            if depth == _MAX_DEPTH:
+                kept += (raw[start:token.start()], _CUT)
+        elif token[0] in _CLOSING:
+            if depth == _MAX_DEPTH:
+                start = token.end()
+            depth -= 1
+    return b"".join((*kept, raw[start:])) if kept else raw
 
 
 def _unreadable(raw: msgspec.Raw, error: Exception) -> tuple[Unreadable, str]:

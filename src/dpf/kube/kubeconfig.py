@@ -29,6 +29,7 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MAX_BYTES: Final = 1 << 20
 """The size limit of a Secret; nothing legal is larger."""
 
+_MAX_DEPTH: Final = 32
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -276,22 +277,31 @@ def _resolve(config: Kubeconfig, path: str) -> str:
 
 
 def _load_yaml(raw: bytes | str, source: str) -> Any:  # noqa: ANN401 - checked by the caller
-    """Plain data. A YAML error quotes the text around it, so only the line number is told.
-
-    Aliases are refused: nested ones (and merge keys made of them) make a small file expand without bound.
-    """
+    """Plain data. A YAML error quotes the text around it, so only the line number is told."""
     if len(raw) > MAX_BYTES:
         raise errors.CredentialsError(f"{source}: not a kubeconfig: larger than {MAX_BYTES} bytes")
     try:
-        for event in yaml.parse(raw, Loader=_Loader):
-            if isinstance(event, yaml.AliasEvent):
-                raise errors.CredentialsError(f"{source}: not a kubeconfig: YAML aliases are not supported")
+        _refuse_bombs(raw, source)
         return yaml.load(raw, Loader=_Loader)  # noqa: S506 - the C twin of SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise errors.CredentialsError(f"{source}: not a kubeconfig: not valid YAML{line}") from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise errors.CredentialsError(f"{source}: not a kubeconfig: not valid YAML") from None
+
+
+def _refuse_bombs(raw: bytes | str, source: str) -> None:
+    """Text that would keep the YAML library busy for hours.
+
+    Nested aliases (and merge keys made of them) expand without bound; time grows with the square of the nesting.
+    """
+    depth = 0
+    for event in yaml.parse(raw, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise errors.CredentialsError(f"{source}: not a kubeconfig: YAML aliases are not supported")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise errors.CredentialsError(f"{source}: not a kubeconfig: nested more than {_MAX_DEPTH} levels deep")
 
 
 def _select(config: Kubeconfig, wanted: str | None) -> tuple[ClusterEntry, UserEntry, str]:

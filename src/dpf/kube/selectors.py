@@ -17,6 +17,7 @@ from dpf.api.meta import LabelSelector, LabelSelectorRequirement, NodeSelector, 
 FIELD_PATHS: Final = ("metadata.name", "metadata.namespace", "spec.nodeName")
 """Field selectors that the memory cluster understands; every API server has the first two for all kinds."""
 
+_LABEL_OPERATORS: Final = frozenset({"In", "NotIn", "Exists", "DoesNotExist"})
 _KEY = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 _TERM: Final = re.compile(
@@ -136,7 +137,7 @@ def _render_expression(expression: LabelSelectorRequirement) -> str:
 
 
 def _label_expression(expression: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
-    if expression.operator in {"Gt", "Lt"}:
+    if expression.operator not in _LABEL_OPERATORS:
         raise _unknown_operator(expression, "In, NotIn, Exists or DoesNotExist")
     return _expression(expression, labels)
 

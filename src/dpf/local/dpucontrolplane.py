@@ -13,6 +13,7 @@ import hashlib
 import re
 import shutil
 import ssl as tls
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ START_PATIENCE_S: Final = 5.0
 LATE_AFTER: Final = timedelta(seconds=30)
 """By then a start has ended well, or something is wrong that waiting does not mend."""
 LATE_PATIENCE_S: Final = 0.5
+PORT_PATIENCE_S: Final = 2.0
 RESTART_PAUSE_S: Final = 5.0
 """What ends right after its start is not started again sooner."""
 ENSURE_AGAIN: Final = timedelta(days=1)
@@ -127,7 +129,7 @@ class ProcessControlPlane:
             cluster = await asyncio.to_thread(self._write_files, identity.key, record)
             api_server, *others = self._specs(cluster)
             if await self._supervisor.observe(api_server.name) is None:
-                _check_port(record.port)
+                await _until_port_is_free(record.port)
             record = msgspec.structs.replace(record, programs="", started_at=self._clock.now())
             await asyncio.to_thread(self._write_record, identity.key, record)
             process = (await self._supervisor.ensure(api_server)).process
@@ -280,12 +282,17 @@ def _read_record(folder: Path) -> _Record | None:
         raise errors.LocalError(f"{path} is damaged ({error}): {remedy}") from error
 
 
-def _check_port(port: int) -> None:
-    """The port cannot be another one: joined DPUs and the handed-over kubeconfig know it."""
-    if ports.is_free(port, controlplane.LOOPBACK):
-        return
-    owner = ports.port_owner(port) or f"port {port} is in use"
-    raise errors.LocalError(f"{owner}, and this control plane has always served there: stop that program")
+async def _until_port_is_free(port: int) -> None:
+    """Raises LocalError when it stays taken. It cannot be another port: joined DPUs and the kubeconfig know this one.
+
+    A killed API server counts as ended as soon as its first thread is gone, and listens until its last one is.
+    """
+    deadline = time.monotonic() + PORT_PATIENCE_S
+    while not ports.is_free(port, controlplane.LOOPBACK):
+        if time.monotonic() > deadline:
+            owner = ports.port_owner(port) or f"port {port} is in use"
+            raise errors.LocalError(f"{owner}, and this control plane has always served there: stop that program")
+        await asyncio.sleep(controlplane.POLL_INTERVAL_S)
 
 
 def _last_error(log: Path) -> str:

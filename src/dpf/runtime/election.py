@@ -59,8 +59,8 @@ class Elector:
         random: Callable[[], float], timing: Timing | None = None,
     ) -> None:
         self._client = client
-        self._namespace = namespace
-        self._name = name
+        self.namespace = namespace
+        self.name = name
         self.identity = identity
         self._clock = clock
         self._random = random
@@ -100,7 +100,7 @@ class Elector:
             return
         self._renewed_at = None
         try:
-            lease = await self._client.get(Lease, self._name, self._namespace)
+            lease = await self._client.get(Lease, self.name, self.namespace)
             if lease.spec.holderIdentity == self.identity:
                 await self._write(lease, {"holderIdentity": "", "leaseDurationSeconds": _RELEASED_DURATION_S})
                 self._log.info("released the lease")
@@ -128,7 +128,7 @@ class Elector:
         if self._written is not None and await self._claim_on(self._written):
             return True
         try:
-            lease = await self._client.get(Lease, self._name, self._namespace)
+            lease = await self._client.get(Lease, self.name, self.namespace)
         except errors.NotFound:
             return await self._create()
         self._note(lease.spec)
@@ -147,7 +147,7 @@ class Elector:
 
     async def _create(self) -> bool:
         lease = Lease(
-            metadata=ObjectMeta(name=self._name, namespace=self._namespace),
+            metadata=ObjectMeta(name=self.name, namespace=self.namespace),
             spec=LeaseSpec(**self._claim(LeaseSpec()), leaseTransitions=0),
         )
         try:
@@ -180,7 +180,7 @@ class Elector:
 
     async def _write(self, lease: Lease, spec: dict[str, Any]) -> Lease:
         patch = {"metadata": {"resourceVersion": lease.metadata.resourceVersion}, "spec": spec}
-        return await self._client.patch(Lease, self._name, self._namespace, patch=patch)
+        return await self._client.patch(Lease, self.name, self.namespace, patch=patch)
 
     async def _within(self, seconds: float, work: Awaitable[R]) -> R:
         """`work`, cancelled after `seconds` of our clock. Raises Timeout."""

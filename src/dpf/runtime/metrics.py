@@ -6,7 +6,7 @@
     dpf_writes_total{controller,verb,kind}      writes that an API server (or a driver) accepted
     dpf_events_dropped_total{controller}        Kubernetes Events not written (rate limit, full buffer, refused)
     dpf_cluster_connected{cluster}              1 while a DPU cluster can be worked on
-    dpf_leader{name}                            1 while this process is the leader
+    dpf_leader{name}                            1 while this process holds the Lease of that name
 
 These names are an interface: dashboards use them. `health` serves them.
 """

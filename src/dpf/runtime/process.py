@@ -166,8 +166,10 @@ class Process:
             group.create_task(self._follower.run(), name="cluster follower")
             group.create_task(self._freeze(), name="first sync")
             if self._elector is not None:
+                leader = self.metrics.leader.labels(self._elector.name)
+                leader.set(0)
                 await self._elector.acquire()
-                self.metrics.leader.labels(self._elector.identity).set(1)
+                leader.set(1)
                 group.create_task(self._keep_leading(self._elector), name="leader election")
             self._running = group.create_task(self._manager.run(), name="manager")
 
@@ -179,7 +181,7 @@ class Process:
 
     async def _keep_leading(self, elector: Elector) -> None:
         why = await elector.keep()
-        self.metrics.leader.labels(elector.identity).set(0)
+        self.metrics.leader.labels(elector.name).set(0)
         raise writes.LeadershipLost(why)
 
     async def _fail(self, life: asyncio.Task[None]) -> int:

@@ -25,6 +25,10 @@ _MAX_DOUBLINGS: Final = 16
 _SLACK: Final = 64
 
 
+_Delayed = tuple[float, int, H]
+"""When it is due, a sequence number that decides between equals, the key."""
+
+
 class ShutDown(Exception):
     """The queue hands out nothing any more."""
 
@@ -47,8 +51,8 @@ class Queue(Generic[H]):
         self._ready: deque[H] = deque()
         self._dirty: set[H] = set()
         self._working: set[H] = set()
-        self._due_at: dict[H, float] = {}
-        self._heap: list[tuple[float, int, H]] = []
+        self._heap: list[_Delayed[H]] = []
+        self._delayed: dict[H, _Delayed[H]] = {}
         self._sequence = itertools.count()
         self._failures: dict[H, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -77,13 +81,14 @@ class Queue(Generic[H]):
         if delay_s <= 0:
             self.add(key)
             return
-        due = self._clock.monotonic() + delay_s
-        if self._closed or key in self._dirty or due >= self._due_at.get(key, float("inf")):
+        entry = (self._clock.monotonic() + delay_s, next(self._sequence), key)
+        nearest = self._delayed.get(key)
+        if self._closed or key in self._dirty or (nearest is not None and nearest[0] <= entry[0]):
             return
-        self._due_at[key] = due
-        heapq.heappush(self._heap, (due, next(self._sequence), key))
+        self._delayed[key] = entry
+        heapq.heappush(self._heap, entry)
         self._compact()
-        if self._heap[0][2] == key and (self._waiters or self._timer is not None):
+        if self._heap[0] is entry and (self._waiters or self._timer is not None):
             self._restart_timer()
 
     def retry(self, key: H) -> float:
@@ -104,7 +109,7 @@ class Queue(Generic[H]):
             return None
         key = self._ready.popleft()
         self._dirty.discard(key)
-        self._due_at.pop(key, None)
+        self._delayed.pop(key, None)
         self._working.add(key)
         return key
 
@@ -168,19 +173,20 @@ class Queue(Generic[H]):
         """Move delayed keys whose time has come; entries that a nearer delay or a hand-out superseded are dropped."""
         now = self._clock.monotonic()
         while self._heap:
-            due, _, key = self._heap[0]
-            superseded = self._due_at.get(key) != due
+            entry = self._heap[0]
+            due, _, key = entry
+            superseded = self._delayed.get(key) is not entry
             if not superseded and due > now:
                 return
             heapq.heappop(self._heap)
             if not superseded:
-                del self._due_at[key]
+                del self._delayed[key]
                 self.add(key)
 
     def _compact(self) -> None:
         """Drop superseded entries once they are the majority, so that the heap does not grow with the passes."""
-        if len(self._heap) > 2 * len(self._due_at) + _SLACK:
-            self._heap = [entry for entry in self._heap if self._due_at.get(entry[2]) == entry[0]]
+        if len(self._heap) > 2 * len(self._delayed) + _SLACK:
+            self._heap = list(self._delayed.values())
             heapq.heapify(self._heap)
 
     def _restart_timer(self) -> None:

@@ -165,7 +165,8 @@ async def test_a_settled_service_is_not_written_again(
     assert app.spec.source.repoURL == "registry.example/charts"
     assert app.spec.source.helm is not None
     assert app.spec.source.helm.valuesObject is not None
-    assert app.spec.source.helm.valuesObject["serviceDaemonSet"]["resources"] == {"memory": "6Gi", "nvidia.com/bf_sf": 3}
+    resources = app.spec.source.helm.valuesObject["serviceDaemonSet"]["resources"]
+    assert resources == {"memory": "6Gi", "nvidia.com/bf_sf": 3}
     assert service.status.serviceID
 
     metrics = Metrics()

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.clock import turns
+from tests.support.world import NAMESPACE, World, a_kubeconfig, a_world
 
 from dpf.api.core import Secret
 from dpf.api.dpucluster import DPUCluster, DPUClusterSpec, DPUClusterStatus, Phase
 from dpf.api.meta import Key, ObjectMeta
 from dpf.kube.clusters import Cluster, Connected, Unreachable
-from tests.support.clock import turns
-from tests.support.world import NAMESPACE, World, a_kubeconfig, a_world
 
 KEY = Key(NAMESPACE, "dpu-1")
 

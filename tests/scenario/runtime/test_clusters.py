@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dpf.api.core import ConfigMap, Namespace
-from dpf.api.meta import Key, ObjectMeta
-from dpf.kube import errors
-from dpf.runtime import conditions
+import dataclasses
+from collections.abc import Sequence
+
 from tests.scenario.runtime.toy import NAMESPACE, OWNER_LABEL, Toy, ToyController, a_toy
 from tests.support.clock import turns
 from tests.support.world import NAMESPACE as DPF
 from tests.support.world import World, a_kubeconfig, a_world
+
+from dpf.api.core import ConfigMap, Namespace
+from dpf.api.meta import Key, ObjectMeta
+from dpf.kube import errors
+from dpf.runtime import conditions
+from dpf.runtime.reconciler import Watch
 
 ONE, TWO = Key(DPF, "dpu-1"), Key(DPF, "dpu-2")
 
@@ -91,6 +96,27 @@ async def test_a_change_in_a_dpu_cluster_is_repaired() -> None:
     assert parts(world, TWO) == ["toy-a"]
 
 
+async def test_a_watch_sees_its_labels_only_although_the_cache_holds_more() -> None:
+    def wide(world: World) -> list[ToyController]:
+        world.registry.host.cache.register(ConfigMap)
+        return [Picky(world.registry)]
+
+    world = a_toy_world()
+    async with world.controllers(wide) as manager:
+        await manager.settle()
+        other = ConfigMap(metadata=ObjectMeta(name="other", namespace=NAMESPACE))
+        await world.host.create(other)
+        assert await manager.settle() == 0
+        patch = {"metadata": {"labels": {"picky": "yes"}}}
+        await world.host.patch(ConfigMap, "other", NAMESPACE, patch=patch)
+        assert await manager.settle() == 1
+        patch = {"metadata": {"labels": {"picky": "no"}}}
+        await world.host.patch(ConfigMap, "other", NAMESPACE, patch=patch)
+        assert await manager.settle() == 1, "to lose the label is to disappear"
+        await world.host.delete(ConfigMap, "other", NAMESPACE)
+        assert await manager.settle() == 0
+
+
 async def test_objects_without_the_watched_label_trigger_nothing() -> None:
     world = a_toy_world()
     async with world.controllers(toys) as manager:
@@ -101,3 +127,15 @@ async def test_objects_without_the_watched_label_trigger_nothing() -> None:
         mine = ConfigMap(metadata=ObjectMeta(name="mine", namespace=NAMESPACE, labels={OWNER_LABEL: "toy"}))
         await world.dpus[ONE].create(mine)
         assert await manager.settle() > 0
+
+
+class Picky(ToyController):
+    """Is told about every ConfigMap with a certain label, whoever it belongs to."""
+
+    @property
+    def watches(self) -> Sequence[Watch]:
+        index_only, remote = super().watches
+        return (
+            dataclasses.replace(index_only, maps=lambda old, new: ()), remote,
+            Watch(kind=ConfigMap, maps=lambda old, new: [Key(NAMESPACE, "toy")], labels="picky=yes"),
+        )

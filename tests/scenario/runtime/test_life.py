@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
-
-from dpf.api.core import ConfigMap, Event, Namespace
-from dpf.api.meta import Condition, ObjectMeta
-from dpf.kube import errors
-from dpf.kube.memory import Request
-from dpf.runtime import conditions
-from dpf.runtime.plan import Plan
 from tests.scenario.runtime.toy import (
     FINALIZER,
     NAMESPACE,
@@ -26,6 +20,14 @@ from tests.scenario.runtime.toy import (
 )
 from tests.support.crash import crash_everywhere
 from tests.support.world import World, a_world
+
+from dpf.api.core import ConfigMap, Event, Namespace
+from dpf.api.meta import Condition, ObjectMeta
+from dpf.kube import errors
+from dpf.kube.clusters import ClusterRegistry
+from dpf.kube.memory import Request
+from dpf.runtime import conditions
+from dpf.runtime.plan import Plan
 
 
 def toys(world: World) -> list[ToyController]:
@@ -149,6 +151,22 @@ async def test_the_finalizers_of_others_are_kept() -> None:
         await world.host.delete(Toy, "toy", NAMESPACE)
         await manager.settle()
     assert the_toy(world).metadata.finalizers == ["somebody.else/finalizer"]
+
+
+@pytest.mark.parametrize(("best_effort", "remains"), [(False, 1), (True, 0)], ids=["must succeed", "best effort"])
+async def test_a_teardown_that_failed_keeps_the_object_unless_it_was_best_effort(
+    best_effort: bool, remains: int,
+) -> None:
+    world = a_toy_world(parts={"a": "1"})
+    async with world.controllers(lambda world: [Hasty(world.registry, best_effort=best_effort)]) as manager:
+        await manager.settle()
+        world.host.fail_next(lambda r: r.verb == "delete" and r.kind == "ConfigMap", errors.Forbidden("no"))
+        await world.host.delete(Toy, "toy", NAMESPACE)
+        await manager.settle()
+        assert len(world.host.objects(Toy)) == remains
+        world.clock.advance(1)
+        await manager.settle()
+    assert world.host.objects(Toy) == ()
 
 
 async def test_a_paused_object_is_not_written() -> None:
@@ -324,6 +342,18 @@ def _prepared(what: str) -> World:
 
 def is_apply(request: Request) -> bool:
     return request.verb == "apply"
+
+
+class Hasty(ToyController):
+    """Lets go in the same pass that cleans up."""
+
+    def __init__(self, clusters: ClusterRegistry, *, best_effort: bool) -> None:
+        super().__init__(clusters)
+        self._best_effort = best_effort
+
+    def plan_teardown(self, snapshot: Snapshot, now: datetime) -> Plan:
+        steps = super().plan_teardown(snapshot, now).steps
+        return Plan(steps=tuple(dataclasses.replace(s, blocks=not self._best_effort) for s in steps), release=True)
 
 
 class Clumsy(ToyController):

@@ -9,6 +9,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from tests.scenario.runtime.toy import NAMESPACE, Snapshot, Toy, ToyController, a_toy
+from tests.support.clock import turns
+from tests.support.world import World, a_world
 
 from dpf.api.core import ConfigMap, Lease
 from dpf.api.meta import Key, object_key
@@ -18,9 +21,6 @@ from dpf.runtime.election import Elector
 from dpf.runtime.manager import NotSettling
 from dpf.runtime.plan import Applied, Patch, Plan, Step
 from dpf.runtime.reconciler import Verdict, Watch
-from tests.scenario.runtime.toy import NAMESPACE, Snapshot, Toy, ToyController, a_toy
-from tests.support.clock import turns
-from tests.support.world import World, a_world
 
 
 def toys(world: World) -> list[ToyController]:

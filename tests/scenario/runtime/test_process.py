@@ -14,6 +14,8 @@ from random import Random
 
 import aiohttp
 import pytest
+from tests.scenario.runtime.toy import Toy, ToyController, a_toy
+from tests.support.clock import FakeClock, turns
 
 from dpf.api.core import Lease, Namespace
 from dpf.api.meta import ObjectMeta
@@ -24,8 +26,6 @@ from dpf.kube.reflector import Timing
 from dpf.runtime import conditions, process
 from dpf.runtime.manager import Manager
 from dpf.runtime.process import EXIT_FAILED, EXIT_OK, Process, World
-from tests.scenario.runtime.toy import Toy, ToyController, a_toy
-from tests.support.clock import FakeClock, turns
 
 LEASE_NAMESPACE = "dpf-operator-system"
 
@@ -95,9 +95,11 @@ async def test_a_standby_reads_and_does_not_write() -> None:
     async with bench.running():
         assert not bench.ready
         assert bench.process.ready() is None
+        assert b'dpf_leader{name="dpf"} 0.0' in bench.process.metrics.exposition()
         await bench.clock.run_for(20)
         await turns(200)
         assert bench.ready
+        assert b'dpf_leader{name="dpf"} 1.0' in bench.process.metrics.exposition()
 
 
 async def test_a_leader_that_loses_its_lease_leaves_with_1() -> None:

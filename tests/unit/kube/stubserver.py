@@ -78,7 +78,7 @@ def answer(body: Any, status: int = 200, **headers: str) -> Handler:
 
 def failure(status: int, reason: str, message: str = "it went wrong", **headers: str) -> Handler:
     """A Kubernetes Status."""
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": status}
+    body = {"kind": "Status", "apiVersion": "v1", "message": message, "reason": reason, "code": status}
     return answer(body, status, **headers)
 
 

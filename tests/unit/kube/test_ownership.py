@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dpf.kube.memory import ownership
-from dpf.kube.memory.ownership import Manager
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dpf.kube.memory import ownership
+from dpf.kube.memory.ownership import Manager
 
 ME, OTHER = Manager("me", "Apply"), Manager("other", "Apply")
 
@@ -31,7 +32,8 @@ def test_applying_nothing_any_more_removes_and_disowns() -> None:
 
 
 def test_system_fields_belong_to_nobody() -> None:
-    _, owners = ownership.apply({}, {}, ME, {"apiVersion": "v1", "kind": "X", **meta(uid="1", labels={"a": "b"})}, force=False)
+    tree = {"apiVersion": "v1", "kind": "X", **meta(uid="1", labels={"a": "b"})}
+    _, owners = ownership.apply({}, {}, ME, tree, force=False)
     assert owners == {ME: frozenset({("metadata", "labels", "a")})}
 
 
@@ -71,12 +73,14 @@ def test_a_patch_without_effect_changes_no_owner() -> None:
 
 
 def test_finalizers_and_owner_references_are_owned_by_entry() -> None:
-    live, owners = ownership.apply({}, {}, OTHER, meta(finalizers=["a"], ownerReferences=[{"uid": "1", "name": "n"}]), force=False)
-    live, owners = ownership.apply(live, owners, ME, meta(finalizers=["b"], ownerReferences=[{"uid": "2"}]), force=False)
+    theirs = meta(finalizers=["a"], ownerReferences=[{"uid": "1", "name": "n"}])
+    live, owners = ownership.apply({}, {}, OTHER, theirs, force=False)
+    mine = meta(finalizers=["b"], ownerReferences=[{"uid": "2"}])
+    live, owners = ownership.apply(live, owners, ME, mine, force=False)
     assert live["metadata"]["finalizers"] == ["a", "b"]
     assert [ref["uid"] for ref in live["metadata"]["ownerReferences"]] == ["1", "2"]
     live, owners = ownership.apply(live, owners, OTHER, meta(), force=False)
-    assert live["metadata"] == {"name": "x", "finalizers": ["b"], "ownerReferences": [{"uid": "2"}]}
+    assert live["metadata"] == {"finalizers": ["b"], "ownerReferences": [{"uid": "2"}]}
 
 
 LEAVES = st.one_of(st.integers(0, 2), st.lists(st.integers(0, 1), max_size=2))
@@ -86,7 +90,9 @@ TREES = st.dictionaries(
 
 
 @given(TREES, TREES, TREES)
-def test_repeating_an_apply_changes_nothing(first: dict[str, Any], second: dict[str, Any], mine: dict[str, Any]) -> None:
+def test_repeating_an_apply_changes_nothing(
+    first: dict[str, Any], second: dict[str, Any], mine: dict[str, Any]
+) -> None:
     live, owners = ownership.apply({}, {}, OTHER, first, force=True)
     live, owners = ownership.apply(live, owners, ME, second, force=True)
     once = ownership.apply(live, owners, ME, mine, force=True)
@@ -94,7 +100,7 @@ def test_repeating_an_apply_changes_nothing(first: dict[str, Any], second: dict[
 
 
 @given(TREES, TREES)
-def test_letting_go_of_everything_leaves_exactly_what_others_applied(theirs: dict[str, Any], mine: dict[str, Any]) -> None:
+def test_letting_go_leaves_exactly_what_others_applied(theirs: dict[str, Any], mine: dict[str, Any]) -> None:
     live, owners = ownership.apply({}, {}, OTHER, theirs, force=True)
     try:
         live, owners = ownership.apply(live, owners, ME, mine, force=False)

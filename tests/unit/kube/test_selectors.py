@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from dpf.api.meta import LabelSelector, LabelSelectorRequirement, NodeSelector, NodeSelectorTerm
-from dpf.kube import selectors
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dpf.api.meta import LabelSelector, LabelSelectorRequirement, NodeSelector, NodeSelectorTerm
+from dpf.kube import selectors
 
 LABELS = {"app": "web", "tier": "a", "example.com/x": "1", "empty": ""}
 
@@ -45,6 +46,7 @@ def any_of(*terms: NodeSelectorTerm) -> NodeSelector:
     ("example.com/x=2,app in (web,x),!missing", False),
     ("empty=", True),
     ("app=", False),
+    ("app==", False),
     ("empty in ()", True),
     ("in in (x)", False),
 ])
@@ -53,13 +55,10 @@ def test_label_selectors_in_api_syntax(text: str, selected: bool) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "app in (", "app in web", "=x", "app=a b", "app==", "a,,b", "a,", ",", "-a=b", "app=ä", "app in (a|b)", "a=b=c",
+    "app in (", "app in web", "=x", "app=a b", "a,,b", "a,", ",", "-a=b", "app=ä", "app in (a|b)", "a=b=c",
     "app notin", "!", "app>1", "a/b/c=d",
 ])
 def test_illegal_label_selectors(text: str) -> None:
-    if text == "app==":
-        assert not selectors.matches(selectors.parse(text), LABELS)
-        return
     with pytest.raises(selectors.SelectorError, match="label selector"):
         selectors.parse(text)
 
@@ -114,7 +113,9 @@ def test_illegal_expressions_say_what_is_legal(expression: LabelSelectorRequirem
 def test_render() -> None:
     selector = LabelSelector(
         matchLabels={"b": "2", "a": "1"},
-        matchExpressions=[need("c", "In", "y", "x"), need("d", "NotIn", "z"), need("e", "Exists"), need("f", "DoesNotExist")],
+        matchExpressions=[
+            need("c", "In", "y", "x"), need("d", "NotIn", "z"), need("e", "Exists"), need("f", "DoesNotExist"),
+        ],
     )
     assert selectors.render(selector) == "a=1,b=2,c in (x,y),d notin (z),e,!f"
     assert selectors.render(None) is None

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from aiohttp import web
 from dpf.api.meta import Key
 from dpf.local import controlplane, dpucontrolplane, etcdkeys
 from dpf.local.dpucontrolplane import ProcessControlPlane, Programs, cluster_id
-from dpf.local.supervisor import Supervisor
+from dpf.local.supervisor import Supervisor, ports
 from dpf.provisioning.clustermanager.local.driver import Identity, Stage
 from dpf.runtime.reconciler import DriverError
 
@@ -57,10 +57,12 @@ class Machine:
     def store(self) -> controlplane.Store:
         return controlplane.Store(folder=self.state / "etcd")
 
-    def planes(self, *, apiserver: str = "exec sleep 60", name: str = "apiserver") -> ProcessControlPlane:
+    def planes(
+        self, *, apiserver: str = "exec sleep 60", reserved_ports: Collection[int] = (),
+    ) -> ProcessControlPlane:
         return ProcessControlPlane(
-            state=self.state, store=self.store, clock=self.clock, programs=Programs(
-                apiserver=self.program(name, apiserver), controller_manager=self.program("kcm", "exec sleep 60"),
+            state=self.state, store=self.store, clock=self.clock, reserved_ports=reserved_ports, programs=Programs(
+                apiserver=self.program("apiserver", apiserver), controller_manager=self.program("kcm", "exec sleep 60"),
                 scheduler=self.program("scheduler", "exec sleep 60"), version="v1.36.3",
             ),
         )
@@ -82,6 +84,7 @@ async def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(dpucontrolplane, "START_PATIENCE_S", 0.2)
     monkeypatch.setattr(dpucontrolplane, "OBSERVE_PATIENCE_S", 0.1)
     monkeypatch.setattr(dpucontrolplane, "LATE_PATIENCE_S", 0.1)
+    monkeypatch.setattr(dpucontrolplane, "PORT_PATIENCE_S", 0.1)
     made = Machine(state=tmp_path)
     made.store.folder.mkdir()
     (tmp_path / "logs").mkdir()
@@ -145,6 +148,31 @@ async def test_ensuring_again_keeps_port_data_and_process(machine: Machine) -> N
     assert len(machine.deleted) == 1
 
 
+async def test_a_namesake_takes_over_nothing_but_the_name(machine: Machine) -> None:
+    planes = machine.planes()
+    await planes.ensure(IDENTITY)
+    before, authority = Supervisor(machine.state).observe(API_SERVER), (machine.folder / "ca.key").read_bytes()
+    namesake = Identity(key=IDENTITY.key, uid="uid-2")
+    assert (await planes.observe(namesake)).stage is Stage.STOPPED
+    await planes.ensure(namesake)
+    assert machine.record()["uid"] == "uid-2"
+    assert len(machine.deleted) == 2
+    assert (machine.folder / "ca.key").read_bytes() != authority
+    assert Supervisor(machine.state).observe(API_SERVER) != before
+
+
+async def test_a_port_that_is_reserved_or_recorded_is_not_given_away(machine: Machine) -> None:
+    # Side by side, so that a search from almost anywhere meets the recorded one first.
+    recorded = next(p for p in range(ports.FIRST_PORT, ports.LAST_PORT) if ports.is_free(p) and ports.is_free(p + 1))
+    left = recorded + 1
+    other = machine.state / "clusters" / "ns.other"
+    other.mkdir(parents=True)
+    (other / "record.json").write_text(json.dumps({"uid": "uid-2", "port": recorded}))
+    everything = set(range(ports.FIRST_PORT, ports.LAST_PORT + 1))
+    await machine.planes(reserved_ports=everything - {left, recorded}).ensure(IDENTITY)
+    assert machine.record()["port"] == left
+
+
 async def test_two_get_different_ports_also_at_the_same_time(machine: Machine) -> None:
     planes = machine.planes()
     await asyncio.gather(*(planes.ensure(Identity(key=Key("ns", f"t{n}"), uid=f"u{n}")) for n in range(3)))
@@ -182,6 +210,21 @@ async def test_a_port_that_somebody_took_is_named_with_its_owner(machine: Machin
         other.listen()
         with pytest.raises(DriverError, match=f"port {port} is in use by pid {os.getpid()} .*stop that program"):
             await planes.ensure(IDENTITY)
+
+
+async def test_a_port_that_is_about_to_become_free_is_waited_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dpucontrolplane, "PORT_PATIENCE_S", 30.0)
+    planes = machine.planes(apiserver="exit 1")
+    await planes.ensure(IDENTITY)
+    with socket.socket() as dying:
+        dying.bind(("127.0.0.1", int(str(machine.record()["port"]))))
+        dying.listen()
+        ensuring = asyncio.create_task(planes.ensure(IDENTITY))
+        await asyncio.wait({ensuring}, timeout=0.1)
+        assert not ensuring.done()
+    await ensuring
 
 
 async def test_a_missing_program_is_named(machine: Machine) -> None:

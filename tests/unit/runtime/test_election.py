@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from tests.support.clock import FakeClock, turns
 
 from dpf.api.core import Lease, LeaseSpec, Namespace
 from dpf.api.meta import ObjectMeta
 from dpf.kube import errors
 from dpf.kube.memory import MemoryCluster, Request
 from dpf.runtime.election import Elector, Timing, new_identity
-from tests.support.clock import FakeClock, turns
 
 NS, NAME = "dpf-operator-system", "dpf"
 TIMING = Timing(lease_duration_s=15, renew_deadline_s=10, retry_period_s=2)

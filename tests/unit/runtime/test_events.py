@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.clock import FakeClock
 
 from dpf.api.core import ConfigMap, Event, Namespace
 from dpf.api.meta import Key, ObjectMeta, object_key
@@ -12,7 +13,6 @@ from dpf.runtime import events
 from dpf.runtime.events import BURST, REFILL_EVERY_S, REPEAT_S, Recorder
 from dpf.runtime.metrics import Metrics
 from dpf.runtime.plan import Action, Applied, Apply, Delete, Outcome, StepResult
-from tests.support.clock import FakeClock
 
 ROOT = ConfigMap(metadata=ObjectMeta(name="root", namespace="ns", uid="u-1"))
 

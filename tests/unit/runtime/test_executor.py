@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.support.clock import turns
+from tests.support.crash import Crash, crash_at
 
 from dpf.api.core import ConfigMap, Namespace
 from dpf.api.meta import Key, ObjectMeta
@@ -19,8 +21,6 @@ from dpf.runtime.metrics import Metrics
 from dpf.runtime.plan import HOST, Action, Applied, Apply, Delete, Drive, Finding, Patch, Plan, Severity, Step
 from dpf.runtime.reconciler import DriverError
 from dpf.runtime.writes import LeadershipLost, Writes
-from tests.support.clock import turns
-from tests.support.crash import Crash, crash_at
 
 NS = "ns"
 ONE, TWO = Key("dpf", "one"), Key("dpf", "two")

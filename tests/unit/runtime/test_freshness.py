@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.support.clock import FakeClock
+
 from dpf.api.meta import Key
 from dpf.runtime.freshness import BOUND_S, Freshness
-from tests.support.clock import FakeClock
 
 KEY = Key("ns", "a")
 

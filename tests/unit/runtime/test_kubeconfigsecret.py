@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.world import a_kubeconfig
 
 from dpf.api.core import Secret
 from dpf.api.meta import Key, ObjectMeta
 from dpf.kube import errors
 from dpf.runtime import kubeconfigsecret
-from tests.support.world import a_kubeconfig
 
 GOOD = a_kubeconfig(Key("ns", "dpu"))
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.clock import FakeClock, turns
 
 from dpf.runtime.queue import BACKOFF_CAP_S, Queue, ShutDown, backoff_s
-from tests.support.clock import FakeClock, turns
 
 
 def a_queue(clock: FakeClock | None = None, jitter: float = 0.0) -> Queue[str]:
@@ -152,6 +152,7 @@ async def test_a_nearer_key_that_came_while_nobody_waited_is_not_late() -> None:
 def test_superseded_delays_do_not_pile_up() -> None:
     clock = FakeClock()
     queue = a_queue(clock)
+    queue.add_after("on top of the heap", 1)
     for _ in range(10_000):
         queue.add_after("a", 600)
         queue.add("a")

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.scenario.runtime.toy import Toy, ToyStatus
 
 from dpf.api.dpucluster import DPUCluster, DPUClusterSpec, DPUClusterStatus, Phase
 from dpf.api.meta import Condition, ObjectMeta
 from dpf.runtime import statuspatch
 from dpf.runtime.conditions import false, true
 from dpf.runtime.reconciler import Verdict
-from tests.scenario.runtime.toy import Toy, ToyStatus
 
 NOW = "2026-01-01T00:00:00Z"
 TYPES = ("Ready", "A")

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from dpf.api import core
-from dpf.emulation.kubelet import podplan, podstatus, processes, records
+from dpf.emulation.kubelet import podplan, podstatus, processes, records, volumes
 from dpf.emulation.kubelet.addresses import NoAddressLeft
 from dpf.emulation.kubelet.containers import ContainerStarter
 from dpf.emulation.kubelet.network import NetworkError, PodNetwork
@@ -235,6 +235,7 @@ class PodWorker:
             if not live.attached:
                 live.netns = await self._attach()
                 live.attached = True
+                self._report_unsupported()
             await self._sources.refresh(self._pod, now)
             self._node.starter.write_volumes(self._pod, self._current, self._sources.value, self._folder)
         except (MissingReference, NetworkError, errors.Error, OSError) as error:
@@ -244,6 +245,10 @@ class PodWorker:
         else:
             live.prepare.succeeded()
             live.unprepared = {}
+
+    def _report_unsupported(self) -> None:
+        for line in volumes.find_unsupported(self._pod):
+            _LOG.warning(line, object=self._name)
 
     async def _attach(self) -> str | None:
         """The pod's namespace; a hostNetwork pod has its node's."""
@@ -318,7 +323,7 @@ class PodWorker:
             target = self._node.starter.probe_target(
                 self._pod, self._current, container, self._sources.value, folder=self._folder, netns=live.netns
             )
-            live.probes[name] = ProbeSet(container, target, self._changed.set)
+            live.probes[name] = ProbeSet(container, target, self._node.clock, self._changed.set)
             live.probes[name].start()
 
     def _health(self) -> Mapping[str, Health]:
@@ -383,6 +388,8 @@ class PodWorker:
     def _next_wake(self, plan: PodPlan) -> datetime | None:
         """The earliest moment at which something may have to be done without anything having changed."""
         live = self._live
+        if plan.start:  # Something ended as soon as it was started: what follows it is due now.
+            return self._node.clock.now()
         moments = [plan.wake_at, live.report.at, *live.stops.values()]
         if not self._is_ending and not self._is_over:
             moments.append(live.prepare.at or self._sources.refresh_at)

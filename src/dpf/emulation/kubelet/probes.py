@@ -19,6 +19,7 @@ import aiohttp
 
 from dpf.api.core import Container
 from dpf.emulation.kubelet.podplan import Health
+from dpf.runtime.clock import Clock
 
 _HTTP_OK: Final = range(200, 400)
 _HURRY_S: Final = 0.05
@@ -62,8 +63,9 @@ def initial_health(container: Container) -> Health:
 class ProbeSet:
     """The probes of one running container. `on_change` is called whenever `health` has changed."""
 
-    def __init__(self, container: Container, target: Target, on_change: Callable[[], None]) -> None:
+    def __init__(self, container: Container, target: Target, clock: Clock, on_change: Callable[[], None]) -> None:
         self._container = container
+        self._clock = clock
         self._target = target
         self._on_change = on_change
         self.health = initial_health(container)
@@ -99,10 +101,10 @@ class ProbeSet:
         `hurried` asks more often until the first success, as Kubernetes allows for a container that is not Ready yet.
         """
         timing = parse_timing(probe)
-        await asyncio.sleep(timing.initial_delay_s)
+        await self._clock.sleep(timing.initial_delay_s)
         last, run, pause_s = True, 0, _HURRY_S if hurried else timing.period_s
         while True:
-            failure = await _ask(probe, self._container, self._target, timing.timeout_s)
+            failure = await ask(probe, self._container, self._target, timing.timeout_s)
             succeeded = failure is None
             run = run + 1 if succeeded == last else 1
             last = succeeded
@@ -111,7 +113,7 @@ class ProbeSet:
                 if succeeded and until_success:
                     return
             pause_s = timing.period_s if succeeded else min(pause_s * 2, timing.period_s)
-            await asyncio.sleep(pause_s)
+            await self._clock.sleep(pause_s)
 
     def _on_startup(self, succeeded: bool, why: str) -> None:
         unhealthy = None if succeeded else f"startup probe failed: {why}"
@@ -129,7 +131,7 @@ class ProbeSet:
             self._on_change()
 
 
-async def _ask(probe: Mapping[str, Any], container: Container, target: Target, timeout_s: float) -> str | None:
+async def ask(probe: Mapping[str, Any], container: Container, target: Target, timeout_s: float) -> str | None:
     """None when the probe succeeds, else why it does not."""
     try:
         async with asyncio.timeout(timeout_s):

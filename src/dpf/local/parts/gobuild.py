@@ -23,8 +23,10 @@ from dpf.local.parts.options import Options
 from dpf.local.parts.table import GoFiles, GoModule, GoProgram, Part, SourcePatch
 
 Progress = Callable[[str], None]
-NEEDED_BYTES = 6 << 30
-"""Sources, compiled packages and programs of everything together, measured on an empty machine, rounded up."""
+NEEDED_BYTES = 2 << 30
+"""Less than this and not even one module can be built."""
+COLD_BYTES = 9 << 30
+"""Sources, compiled packages and programs of everything together, measured on a machine that had none of them."""
 LOCK_POLL_S = 0.5
 _DROPPED = ("GOFLAGS", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GODEBUG", "GO111MODULE", "GOROOT")
 """Settings of the user's own Go work that would change what is built."""
@@ -102,7 +104,7 @@ async def _build_missing(
 async def _compile(
     module: GoModule, programs: Mapping[Part, GoProgram], folder: Path, options: Options, go: Go, progress: Progress,
 ) -> None:
-    _check_space(options.cache)
+    _check_space(options.cache, progress)
     if module.patch is not None:
         await _patch(module.patch, folder, go)
     out = folder / "out"
@@ -165,11 +167,15 @@ def _counter(module: str, progress: Progress) -> Callable[[str], None]:
     return on_look
 
 
-def _check_space(folder: Path) -> None:
+def _check_space(folder: Path, progress: Progress) -> None:
+    """Say early what would otherwise end a build after minutes. What go has in its own cache is not known here."""
     free = shutil.disk_usage(folder).free
+    if free >= COLD_BYTES:
+        return
+    what = f"only {free / (1 << 30):.1f} GiB are free at {folder}, building everything for the first time needs"
     if free < NEEDED_BYTES:
-        needed = f"{NEEDED_BYTES >> 30} GiB"
-        raise StepFailed(f"only {free / (1 << 30):.1f} GiB are free at {folder}, a build from source needs {needed}")
+        raise StepFailed(f"{what} {COLD_BYTES >> 30}: free some space")
+    progress(f"{what} {COLD_BYTES >> 30}")
 
 
 @asynccontextmanager

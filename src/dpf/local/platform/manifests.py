@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,26 +59,28 @@ async def ensure_crds(
     client: port.Client, crds: Sequence[core.CustomResourceDefinition], timeout_s: float = 30,
 ) -> None:
     """Apply CRDs that differ from what the server has (by digest) and wait until each is served."""
-    for crd in crds:
-        digest = hashlib.sha256(msgspec.json.encode(crd)).hexdigest()[:16]
-        if await _has_digest(client, crd, digest):
-            continue
-        annotations = {**(crd.metadata.annotations or {}), DIGEST_ANNOTATION: digest}
-        marked = msgspec.structs.replace(
-            crd, metadata=msgspec.structs.replace(crd.metadata, annotations=annotations)
-        )
-        await client.apply(marked, field_owner=FIELD_OWNER)
-    for crd in crds:
-        await wait.until(
-            client, core.CustomResourceDefinition, crd.metadata.name,
-            accept=lambda found: wait.condition_is_true(found, "Established"), timeout_s=timeout_s,
-        )
+    async with asyncio.TaskGroup() as group:
+        for crd in crds:
+            group.create_task(_ensure_crd(client, crd, timeout_s))
 
 
 async def ensure(client: port.Client, objects: Iterable[Object]) -> None:
-    """Server-side apply, in order."""
-    for obj in objects:
-        await client.apply(obj, field_owner=FIELD_OWNER)
+    """Server-side apply of objects that do not depend on each other."""
+    async with asyncio.TaskGroup() as group:
+        for obj in objects:
+            group.create_task(client.apply(obj, field_owner=FIELD_OWNER))
+
+
+async def _ensure_crd(client: port.Client, crd: core.CustomResourceDefinition, timeout_s: float) -> None:
+    digest = hashlib.sha256(msgspec.json.encode(crd)).hexdigest()[:16]
+    if not await _has_digest(client, crd, digest):
+        annotations = {**(crd.metadata.annotations or {}), DIGEST_ANNOTATION: digest}
+        metadata = msgspec.structs.replace(crd.metadata, annotations=annotations)
+        await client.apply(msgspec.structs.replace(crd, metadata=metadata), field_owner=FIELD_OWNER)
+    await wait.until(
+        client, core.CustomResourceDefinition, crd.metadata.name,
+        accept=lambda found: wait.condition_is_true(found, "Established"), timeout_s=timeout_s,
+    )
 
 
 async def _has_digest(client: port.Client, crd: core.CustomResourceDefinition, digest: str) -> bool:

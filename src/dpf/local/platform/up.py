@@ -12,6 +12,7 @@ import base64
 import os
 import ssl
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,14 +136,16 @@ async def _start_clusters(platform: Platform) -> None:
         api_server = await platform.ensure(controlplane.apiserver_spec(
             platform.host, platform.store, platform.parts["kube-apiserver"], logs=platform.logs
         ))
+        crds = await asyncio.to_thread(objects.crds, platform.parts["argocd-crds"])
         # It serves its administrator a second before /readyz: what does not need more starts here.
         await _host_answers(platform, api_server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?limit=1")
     async with connect.client(platform.host.admin_kubeconfig) as host, asyncio.TaskGroup() as group:
         group.create_task(_start_host_controllers(platform, api_server))
-        with platform.meter.step("CRDs and RBAC"):
-            await _install(platform, host)
-        group.create_task(_start_argocd_controller(platform))
+        # Our controllers take as long to start as the CRDs and roles that they wait for.
         group.create_task(_start_dpf(platform))
+        with platform.meter.step("CRDs and RBAC"):
+            await _install(host, crds)
+        group.create_task(_start_argocd_controller(platform))
         group.create_task(_start_dpu_cluster(platform, host))
 
 
@@ -156,11 +159,12 @@ async def _start_host_controllers(platform: Platform, api_server: Process) -> No
             await platform.ensure(build(platform.host, platform.parts[part], logs=platform.logs))
 
 
-async def _install(platform: Platform, host: port.Client) -> None:
-    await manifests.ensure(host, [objects.namespace()])
-    await manifests.ensure_crds(host, objects.crds(platform.parts["argocd-crds"]))
+async def _install(host: port.Client, crds: Sequence[core.CustomResourceDefinition]) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(manifests.ensure_crds(host, crds))
+        group.create_task(manifests.ensure(host, [objects.namespace()]))
     await manifests.ensure(host, [
-        *argocd.objects(), *objects.controllers_rbac(), objects.operator_config(), objects.dpu_cluster(),
+        objects.dpu_cluster(), objects.operator_config(), *argocd.objects(), *objects.controllers_rbac(),
     ])
 
 

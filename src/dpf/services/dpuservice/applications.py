@@ -26,8 +26,7 @@ def plan_wanted(
 
     One that is being deleted is left alone: it is made again when it is gone.
     """
-    for destination in destinations:
-        actual = targets.application_at(destination, snapshot.applications)
+    for destination, actual in targets.installed(snapshot, destinations):
         if actual is not None and actual.metadata.deletionTimestamp is not None:
             continue
         wanted = _build(snapshot, spec, destination, actual)
@@ -43,9 +42,8 @@ def stale(snapshot: Snapshot) -> tuple[Application, ...]:
     Everything that is not the Application of a destination is stale; an unusable cluster is a destination nevertheless.
     """
     unknown = (build.Destination(name=key.name, cluster=key) for key in snapshot.unreadable_clusters)
-    places = (*targets.destinations(snapshot), *unknown)
-    found = (targets.application_at(place, snapshot.applications) for place in places)
-    kept = {object_key(app) for app in found if app is not None}
+    found = targets.installed(snapshot, (*targets.destinations(snapshot), *unknown))
+    kept = {object_key(app) for _, app in found if app is not None}
     return tuple(app for app in snapshot.applications if object_key(app) not in kept)
 
 
@@ -69,8 +67,7 @@ def names_to_look_up(snapshot: Snapshot) -> tuple[str, ...]:
     """Names that Applications to be created would like to have. The observation asks the server who holds them."""
     return tuple(
         naming.application_name(destination.name, snapshot.service.metadata.name)
-        for destination in targets.destinations(snapshot)
-        if targets.application_at(destination, snapshot.applications) is None
+        for destination, actual in targets.installed(snapshot, targets.destinations(snapshot)) if actual is None
     )
 
 
@@ -81,8 +78,7 @@ def keys(applications: Iterable[Application]) -> list[str]:
 
 def notes(snapshot: Snapshot) -> Iterator[str]:
     """For each Application that could not have the documented name: its name, and why."""
-    for destination in targets.destinations(snapshot):
-        actual = targets.application_at(destination, snapshot.applications)
+    for destination, actual in targets.installed(snapshot, targets.destinations(snapshot)):
         cluster = destination.cluster.name if destination.cluster else destination.name
         documented = naming.application_name(cluster, snapshot.service.metadata.name)
         if actual is not None and actual.metadata.name != documented:

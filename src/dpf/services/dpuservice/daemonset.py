@@ -63,7 +63,7 @@ def resource_problems(spec: DPUServiceSpec) -> Iterable[str]:
 
 def _is_quantity(value: object) -> bool:
     if isinstance(value, str):
-        return bool(_QUANTITY.match(value))
+        return bool(_QUANTITY.fullmatch(value))
     return isinstance(value, int) and not isinstance(value, bool)
 
 

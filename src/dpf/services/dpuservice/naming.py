@@ -38,13 +38,17 @@ def assign(
     that this function could have given. `foreign` names belong to others for good.
     """
     claims = list(wanted)
-    kept = {owner: held[owner] for owner, name in claims if held.get(owner) in (name, unique(name, owner))}
+    kept = {owner: held[owner] for owner, name in claims if _could_be(held.get(owner), name, owner)}
     taken = {*foreign, *kept.values()}
     given: dict[Key, str] = {}
     for owner, documented in claims:
         given[owner] = kept.get(owner) or (unique(documented, owner) if documented in taken else documented)
         taken.add(given[owner])
     return given
+
+
+def _could_be(held: str | None, documented: str, owner: Key) -> bool:
+    return held == documented or (held is not None and held == unique(documented, owner))
 
 
 def cluster_aliases(

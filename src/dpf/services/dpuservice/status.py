@@ -29,7 +29,7 @@ _PREREQ_PREFIX: Final[Mapping[type[Object], str]] = {
 
 def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
     """Everything the pass says about the DPUService. ApplicationsReady and the status fields are always fresh."""
-    found = [(d, targets.application_at(d, snapshot.applications)) for d in targets.destinations(snapshot)]
+    found = targets.installed(snapshot, targets.destinations(snapshot))
     states = {ConditionType.APPLICATIONS_READY.value: readiness.state(found, now)}
     if snapshot.service.metadata.deletionTimestamp is not None:
         states |= _teardown(applied.step(StepName.APPLICATIONS))

@@ -111,14 +111,18 @@ def secret_owner(secret: Secret) -> Key | None:
     return Key(labels[names.CLUSTER_NAMESPACE_LABEL], labels[names.CLUSTER_LABEL])
 
 
-def application_at(destination: build.Destination, applications: Iterable[Application]) -> Application | None:
-    """The service's Application at `destination`, found by its labels and never by its name."""
-    found = [app for app in applications if is_at(app, destination)]
-    return min(found, key=naming.seniority, default=None)
+def installed(
+    snapshot: Snapshot, places: Iterable[build.Destination]
+) -> list[tuple[build.Destination, Application | None]]:
+    """The service's Application at each place, found by its labels and never by its name. Of two, the older counts."""
+    found: dict[_Place, Application] = {}
+    for application in sorted(snapshot.applications, key=naming.seniority, reverse=True):
+        found[_place(application.metadata.labels or {})] = application
+    return [(destination, found.get(_place(destination.labels))) for destination in places]
 
 
-def is_at(application: Application, destination: build.Destination) -> bool:
-    """Whether the labels of `application` say that it belongs to `destination`."""
-    labels = application.metadata.labels or {}
-    wanted = destination.labels
-    return all(labels.get(key) == wanted.get(key) for key in (names.CLUSTER_LABEL, names.CLUSTER_NAMESPACE_LABEL))
+_Place = tuple[str | None, str | None]
+
+
+def _place(labels: Mapping[str, str]) -> _Place:
+    return labels.get(names.CLUSTER_LABEL), labels.get(names.CLUSTER_NAMESPACE_LABEL)

@@ -22,7 +22,9 @@ SERVER = "https://198.51.100.1:6443"
 def _identity(node: str = "dpu-1") -> Identity:
     request = certificates.Request(common_name=f"system:node:{node}", organizations=("system:nodes",))
     pair = certificates.issue(AUTHORITY, request, NOW)
-    return Identity(server=SERVER, ca=AUTHORITY.pem.decode(), certificate=pair.certificate.decode(), key=pair.key.decode())
+    return Identity(
+        server=SERVER, ca=AUTHORITY.pem.decode(), certificate=pair.certificate.decode(), key=pair.key.decode()
+    )
 
 
 @pytest.mark.parametrize(("change", "usable"), [

@@ -39,7 +39,9 @@ def test_what_follows_an_exit_is_the_restart_policy(
     assert (plan.start, plan.phase) == (("main",) if starts else (), phase)
 
 
-@pytest.mark.parametrize(("crashes", "seconds"), [(0, 0), (1, 0), (2, 10), (3, 20), (4, 40), (6, 160), (7, 300), (99, 300)])
+@pytest.mark.parametrize(("crashes", "seconds"), [
+    (0, 0), (1, 0), (2, 10), (3, 20), (4, 40), (6, 160), (7, 300), (99, 300),
+])
 def test_backoff_doubles_to_five_minutes(crashes: int, seconds: int) -> None:
     assert podplan.backoff_s(crashes) == seconds
 

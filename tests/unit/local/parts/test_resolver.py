@@ -27,6 +27,7 @@ PACKAGED = ("redis-server", "ip", "ethtool")
 @pytest.fixture(autouse=True)
 def small_and_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gobuild, "NEEDED_BYTES", 1)
+    monkeypatch.setattr(gobuild, "COLD_BYTES", 1)
     monkeypatch.setattr(gobuild, "LOCK_POLL_S", 0.01)
 
 
@@ -237,10 +238,21 @@ async def test_cancelling_at_any_point_ends_everything(tmp_path: Path, rounds: i
 
 async def test_too_little_space_is_said_before_building(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gobuild, "NEEDED_BYTES", 1 << 60)
+    monkeypatch.setattr(gobuild, "COLD_BYTES", 1 << 60)
     shop.program("go", GO)
-    with pytest.raises(PartsMissing, match=r"only [\d.]+ GiB are free at .*, a build from source needs"):
+    with pytest.raises(PartsMissing, match=r"only [\d.]+ GiB are free at .* needs \d+: free some space"):
         await resolver.resolve(shop.options(settings=shop.settings_without("etcd")))
     assert shop.calls("go") == []
+
+
+async def test_little_space_is_a_warning_as_a_warm_build_needs_less(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gobuild, "COLD_BYTES", 1 << 60)
+    shop.program("go", GO)
+    lines: list[str] = []
+    await resolver.resolve(shop.options(settings=shop.settings_without("etcd")), lines.append)
+    assert "building everything for the first time needs" in lines[0]
 
 
 async def test_packages_are_installed_after_a_refresh_and_only_the_missing_ones(

@@ -1,0 +1,125 @@
+"""Why Applications are not ready, in words (behaviour-service.md 3.7, seed 001, resolutions.md row 10)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from dpf.api.argocd import Application, ApplicationDestination, ApplicationSpec, ApplicationStatus
+from dpf.api.meta import ObjectMeta
+from dpf.services.argocd import build
+from dpf.services.dpuservice import readiness
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+HERE = build.Destination(name="dpu-cplane-tenant1")
+SEED_001 = (
+    "Application is not ready (Sync: OutOfSync, Health: Healthy). Run 'kubectl describe application"
+    " dpu-cplane-tenant1-blueman-l2xsl -n dpf-operator-system' for details."
+)
+IGNORED = (
+    "Application is not yet deployed. Argo CD has not looked at it since 2026-01-01T11:58:59Z:"
+    " check that argocd-application-controller runs."
+)
+DELETING = (
+    "Application dpf-operator-system/dpu-cplane-tenant1-blueman-l2xsl is being deleted;"
+    " it is made again when it is gone."
+)
+
+
+def an_app(
+    sync: str | None = None, health: str | None = None, *, name: str = "dpu-cplane-tenant1-blueman-l2xsl",
+    age_s: float = 0, deleting: bool = False, **status: Any,
+) -> Application:
+    return Application(
+        metadata=ObjectMeta(
+            name=name, namespace="dpf-operator-system",
+            creationTimestamp=(NOW - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            deletionTimestamp="2026-01-01T11:00:00Z" if deleting else None,
+        ),
+        spec=ApplicationSpec(destination=ApplicationDestination(), project="p"),
+        status=msgspec.convert({"sync": {"status": sync}, "health": {"status": health}, **status}, ApplicationStatus),
+    )
+
+
+def conditions(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"type": type_, "message": message} for type_, message in pairs]
+
+
+@pytest.mark.parametrize(("app", "text"), [
+    (an_app("Synced", "Healthy"), None),
+    (None, "Application is not yet deployed."),
+    (an_app(), "Application is not yet deployed."),
+    (an_app(age_s=60), "Application is not yet deployed."),
+    (an_app(age_s=61), IGNORED),
+    (an_app(conditions=conditions(("InvalidSpecError", "no such project"))),
+     "Application is not yet deployed. Argo CD says: no such project"),
+    (an_app("OutOfSync", "Healthy"), SEED_001),
+    (an_app("OutOfSync", "Healthy", conditions=conditions(("ComparisonError", "a"), ("InvalidSpecError", "b"))),
+     f"{SEED_001} Argo CD says: a"),
+    (an_app("OutOfSync", "Healthy", conditions=conditions(("OrphanedResourceWarning", "a"))), SEED_001),
+    (an_app("OutOfSync", "Healthy", operationState={"phase": "Failed", "message": "refused"}),
+     f"{SEED_001} Argo CD says: refused"),
+    (an_app("OutOfSync", "Healthy", operationState={"phase": "Running", "message": "refused"}), SEED_001),
+    (an_app("Synced", "Healthy", deleting=True), DELETING),
+], ids=["ready", "absent", "new", "a-minute", "ignored", "invalid", "seed-001", "first-error", "warning", "sync-failed",
+        "sync-running", "deleting"])
+def test_problem(app: Application | None, text: str | None) -> None:
+    assert readiness.problem(app, NOW) == text
+
+
+def test_degraded_health_tells_its_reason() -> None:
+    app = an_app("Synced", "Degraded")
+    app = msgspec.structs.replace(app, status=msgspec.structs.replace(
+        app.status, health=msgspec.structs.replace(app.status.health, message="2 pods crash"))
+    )
+    assert (readiness.problem(app, NOW) or "").endswith("Argo CD says: 2 pods crash")
+
+
+def test_all_ready() -> None:
+    state = readiness.state([(HERE, an_app("Synced", "Healthy"))], NOW)
+    assert (state.status, state.reason, state.message) == ("True", "Success", "")
+
+
+def test_nowhere_to_go_is_ready() -> None:
+    assert readiness.state([], NOW).status == "True"
+
+
+def test_one_unready_application_speaks_for_itself() -> None:
+    found = [(HERE, an_app("Synced", "Healthy")), (HERE, an_app("OutOfSync", "Healthy"))]
+    state = readiness.state(found, NOW)
+    assert (state.status, state.reason, state.message) == ("False", "Pending", SEED_001)
+
+
+def test_several_are_listed() -> None:
+    state = readiness.state([(HERE, None), (HERE, an_app(name="b"))], NOW)
+    assert state.message == (
+        "The following applications are not ready:\n"
+        "* dpu-cplane-tenant1: Application is not yet deployed.\n"
+        "* dpf-operator-system/b: Application is not yet deployed."
+    )
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("GET https://robot:hunter2@charts.example/index.yaml: 401", "GET https://***@charts.example/index.yaml: 401"),
+    ("authorization: Bearer abc.def failed", "authorization: Bearer *** failed"),
+    ("got Bearer abc.def", "got Bearer ***"),
+    ("password=hunter2 refused", "password=*** refused"),
+    ("access_token: abc", "access_token: ***"),
+    ("Secret tenant/x not found", "Secret tenant/x not found"),
+    ("token expired", "token expired"),
+    ("two\n  lines", "two lines"),
+])
+def test_redact(text: str, shown: str) -> None:
+    assert readiness.redact(text) == shown
+
+
+def test_redacted_text_is_bounded() -> None:
+    assert len(readiness.redact("x" * 10_000)) == 500
+
+
+def test_bullets() -> None:
+    assert readiness.bullets("Head", ["a", "b"]) == "Head:\n* a\n* b"
+    assert readiness.bullets("Head", []) == ""
