@@ -113,12 +113,13 @@ class Platform:
 
 
 @contextmanager
-def platform(dpus: int = 2) -> Iterator[Platform]:
+def platform(dpus: int = 2, *, started: bool = True) -> Iterator[Platform]:
     """A fresh platform, removed at the end. Its folder is in /tmp: unix sockets need short paths."""
     folder = Path(tempfile.mkdtemp(prefix="dpf-e2e-", dir="/tmp"))
     made = Platform(state=folder / "s")
     try:
-        made.up("--dpus", str(dpus))
+        if started:
+            made.up("--dpus", str(dpus))
         yield made
     finally:
         made.dpfctl("local", "down", check=False)

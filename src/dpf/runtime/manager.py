@@ -68,6 +68,7 @@ class Manager:
         self._host = host
         self._settings = settings or Settings()
         self._recorders: list[Recorder] = []
+        self._stopping = asyncio.Event()
         self.controllers = tuple(self._build(reconciler) for reconciler in reconcilers)
         for controller in self.controllers:
             triggers.declare(clusters, controller)
@@ -89,6 +90,7 @@ class Manager:
 
         `running` is the task of `run`.
         """
+        self._stopping.set()
         for controller in self.controllers:
             controller.queue.shut_down()
         await asyncio.wait((running,), timeout=grace_s)
@@ -141,10 +143,20 @@ class Manager:
         )
 
     async def _run(self, controller: Controller) -> None:
-        await self._clusters.host.cache.wait_synced(*controller.kinds)
+        await self._synced_or_stopping(controller)
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(controller.run_worker(), name=f"{controller.reconciler.name} worker {number}")
+
+    async def _synced_or_stopping(self, controller: Controller) -> None:
+        """A cache that never becomes complete (a CRD is missing) must not hold up the end of the process."""
+        synced = asyncio.ensure_future(self._clusters.host.cache.wait_synced(*controller.kinds))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((synced, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            synced.cancel()
+            stopping.cancel()
 
     def _connect(self, key: Key) -> port.Client | str:
         if key == HOST:

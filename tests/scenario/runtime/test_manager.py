@@ -84,6 +84,17 @@ async def test_stopping_lets_a_pass_finish_and_starts_no_other(running: list[asy
     assert controller.observing == 0
 
 
+async def test_stopping_does_not_wait_for_caches(running: list[asyncio.Task[None]]) -> None:
+    world = a_toy_world()
+    world.host.fail_next(lambda r: r.kind == "Toy", errors.NotFound("the server could not find it"), times=10_000)
+    async with world.controllers(toys) as manager:
+        running.append(asyncio.create_task(manager.run()))
+        await turns()
+        stopping = asyncio.create_task(manager.stop(running[0]))
+        await turns()
+        assert stopping.done(), "without real time passing"
+
+
 async def test_a_pass_that_does_not_end_is_cancelled(running: list[asyncio.Task[None]]) -> None:
     world = a_toy_world()
     async with world.controllers(lambda world: [Deliberate(world.registry)]) as manager:

@@ -1,4 +1,4 @@
-"""One emulated node while it is joined: its Node object, Lease and heartbeat, and a worker for every pod bound to it.
+"""One emulated node while it is joined: Node object, Lease, heartbeat, node ports, and a worker for every pod.
 
 `nodes` runs an agent for each configured node and gives it an identity. Cancelling an agent is like stopping a kubelet:
 containers go on running, and the next agent of the node finds them again.
@@ -15,12 +15,13 @@ import structlog
 
 from dpf.api import core
 from dpf.api.meta import Key, object_key
-from dpf.emulation.kubelet import addresses, node, podworker, records
+from dpf.emulation.kubelet import addresses, node, nodeports, podworker, records
 from dpf.emulation.kubelet.addresses import NodeAddresses
 from dpf.emulation.kubelet.network import NetworkError
 from dpf.emulation.kubelet.node import NodeFacts
 from dpf.emulation.kubelet.podworker import Node, PodWorker
 from dpf.emulation.kubelet.processes import Found
+from dpf.emulation.kubelet.relay import Relay
 from dpf.kube import client as port
 from dpf.kube import errors
 from dpf.kube.cache import Cache
@@ -41,6 +42,7 @@ class Agent:
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._found: dict[str, list[Found]] = {}
+        self._ports_changed = asyncio.Event()
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -54,6 +56,8 @@ class Agent:
         self._found = self._find_containers()
         self._cache.register(core.Pod)
         self._cache.subscribe(core.Pod, self._on_pod)
+        self._cache.register(core.Service)
+        self._cache.subscribe(core.Service, lambda _old, _new: self._ports_changed.set())
         reflectors = Reflectors(self._node.client, self._cache)
         reflectors.start()
         try:
@@ -62,6 +66,7 @@ class Agent:
                 group.create_task(self._beat())
                 group.create_task(self._sweep())
                 group.create_task(self._watch_workers())
+                group.create_task(self._serve_node_ports())
         finally:
             await reflectors.stop("the node has stopped")
             for task in self._tasks.values():
@@ -172,6 +177,7 @@ class Agent:
 
     def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
         """A change in the cache: tell the pod's worker, or make one."""
+        self._ports_changed.set()
         if new is None:
             worker = self._workers.get(old.metadata.uid or "") if old else None
             if worker is not None:
@@ -184,6 +190,19 @@ class Agent:
             self._workers[uid].update(new)
         else:
             self._start_worker(uid, new)
+
+    async def _serve_node_ports(self) -> None:
+        """Keep the node's ports those of the Services and ready pods. Cancellation closes them."""
+        relay = Relay(self._node.host_ip, self._node.network.node_netns)
+        try:
+            await self._cache.wait_synced(core.Pod, core.Service)
+            while True:
+                await self._ports_changed.wait()
+                self._ports_changed.clear()
+                services, pods = self._cache.list(core.Service), self._cache.list(core.Pod)
+                await relay.update(nodeports.wanted(services, pods))
+        finally:
+            await relay.close()
 
     def _start_worker(self, uid: str, pod: core.Pod) -> None:
         worker = PodWorker(pod, self._node, allocate=self._allocate, found=self._found.pop(uid, ()))

@@ -71,6 +71,22 @@ def listen_tcp(address: str, port: int, netns: str | None) -> socket.socket:
     return inside(netns, make)
 
 
+def bind_udp(address: str, port: int, netns: str | None) -> socket.socket:
+    """A UDP socket on `address` inside `netns`. Raises OSError."""
+
+    def make() -> socket.socket:
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            bound.bind((address, port))
+            bound.setblocking(False)
+        except OSError:
+            bound.close()
+            raise
+        return bound
+
+    return inside(netns, make)
+
+
 def unshare_network() -> None:
     """Give the calling thread a new, empty network namespace. Raises OSError."""
     _check(_libc().unshare(CLONE_NEWNET), "unshare")

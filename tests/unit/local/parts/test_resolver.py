@@ -190,18 +190,20 @@ async def test_a_long_build_tells_how_far_it_is(shop: Shop, monkeypatch: pytest.
     monkeypatch.setattr(commands, "LOOK_EVERY_S", 0.01)
     shop.program("go", GO)
     (shop.folder / "go.waits").touch()
-    os.mkfifo(shop.folder / "go.fifo")
+    fifo = shop.folder / "go.fifo"
+    os.mkfifo(fifo)
     lines: list[str] = []
 
     def progress(line: str) -> None:
         lines.append(line)
-        if "2 packages compiled" in line:
-            (shop.folder / "go.fifo").write_text("go on")
+        if "2 packages compiled" in line and fifo.exists():
+            fifo.write_text("go on")
+            fifo.unlink()
 
     await resolver.resolve(shop.options(settings=shop.settings_without("etcd")), progress)
     assert lines[0] == "building etcd 3.6.6 with go (minutes the first time)"
-    assert "building etcd: 2 packages compiled in 0 s" in lines
-    assert lines[-1] == "built etcd in 0 s"
+    assert any(line.startswith("building etcd: 2 packages compiled in ") for line in lines)
+    assert lines[-1].startswith("built etcd in ")
 
 
 async def test_a_service_that_keeps_its_output_open_is_not_waited_for(tmp_path: Path) -> None:
