@@ -31,7 +31,20 @@ MAX_BYTES: Final = 1 << 20
 
 _MAX_DEPTH: Final = 32
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
-_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_EVENTS: Final = 10_000
+_PLAIN: Final = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "map", "null", "seq", "str"))
+
+
+class _Loader(yaml.CSafeLoader):
+    """Only what a kubeconfig is made of. In particular no numbers: some of YAML's spellings take minutes to compute."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in _PLAIN]
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors = {
+        tag: construct for tag, construct in yaml.CSafeLoader.yaml_constructors.items() if tag is None or tag in _PLAIN
+    }
 
 
 class ClusterEntry(msgspec.Struct, kw_only=True):
@@ -282,7 +295,7 @@ def _load_yaml(raw: bytes | str, source: str) -> Any:  # noqa: ANN401 - checked 
         raise errors.CredentialsError(f"{source}: not a kubeconfig: larger than {MAX_BYTES} bytes")
     try:
         _refuse_bombs(raw, source)
-        return yaml.load(raw, Loader=_Loader)  # noqa: S506 - the C twin of SafeLoader
+        return yaml.load(raw, Loader=_Loader)  # noqa: S506 - safer than SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise errors.CredentialsError(f"{source}: not a kubeconfig: not valid YAML{line}") from None
@@ -291,12 +304,14 @@ def _load_yaml(raw: bytes | str, source: str) -> Any:  # noqa: ANN401 - checked 
 
 
 def _refuse_bombs(raw: bytes | str, source: str) -> None:
-    """Text that would keep the YAML library busy for hours.
+    """Text that would keep the YAML library busy for seconds or hours.
 
     Nested aliases (and merge keys made of them) expand without bound; time grows with the square of the nesting.
     """
     depth = 0
-    for event in yaml.parse(raw, Loader=_Loader):
+    for number, event in enumerate(yaml.parse(raw, Loader=_Loader)):
+        if number > _MAX_EVENTS:
+            raise errors.CredentialsError(f"{source}: not a kubeconfig: more than {_MAX_EVENTS} entries")
         if isinstance(event, yaml.AliasEvent):
             raise errors.CredentialsError(f"{source}: not a kubeconfig: YAML aliases are not supported")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

@@ -195,12 +195,16 @@ class Agent:
         """Keep the node's ports those of the Services and ready pods. Cancellation closes them."""
         relay = Relay(self._node.host_ip, self._node.network.node_netns)
         try:
-            await self._cache.wait_synced(core.Pod, core.Service)
             while True:
+                # While the API server is away the ports stay as they are.
+                await self._cache.wait_synced(core.Pod, core.Service)
+                try:
+                    services, pods = self._cache.list(core.Service), self._cache.list(core.Pod)
+                except errors.NotSynced:
+                    continue
+                await relay.update(nodeports.wanted(services, pods))
                 await self._ports_changed.wait()
                 self._ports_changed.clear()
-                services, pods = self._cache.list(core.Service), self._cache.list(core.Pod)
-                await relay.update(nodeports.wanted(services, pods))
         finally:
             await relay.close()
 

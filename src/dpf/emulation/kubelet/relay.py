@@ -122,6 +122,10 @@ class _UDPPort(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._sessions: dict[_Address, _UDPSession] = {}
         self._opening: set[asyncio.Task[None]] = set()
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.closed.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.DatagramTransport):
@@ -139,10 +143,13 @@ class _UDPPort(asyncio.DatagramProtocol):
     async def close(self) -> None:
         for task in self._opening:
             task.cancel()
-        for session in list(self._sessions.values()):
+        sessions = list(self._sessions.values())
+        for session in sessions:
             session.close()
         if self._transport is not None:
             self._transport.close()
+        await asyncio.gather(*self._opening, self.closed.wait(), *(s.closed.wait() for s in sessions),
+                             return_exceptions=True)
 
     async def _open(self, client: _Address, data: bytes) -> None:
         """A session for `client`. One that was opened meanwhile, for the client's next datagram, is used instead."""
@@ -174,6 +181,10 @@ class _UDPSession(asyncio.DatagramProtocol):
         self._client = client
         self._transport: asyncio.DatagramTransport | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.closed.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.DatagramTransport):
