@@ -125,6 +125,19 @@ async def test_pull_secrets_follow_those_of_the_host() -> None:
         assert _mirrored(world) == {"other": "e30="}
 
 
+async def test_a_key_that_goes_from_a_pull_secret_goes_from_its_copy() -> None:
+    world = stage.a_stage("dpu-1")
+    secret = some.a_pull_secret()
+    secret = msgspec.structs.replace(secret, type="Opaque", data={".dockerconfigjson": "e30=", "extra": "eA=="})
+    world.host.add(some.a_service(), secret)
+    async with stage.running(world) as manager:
+        await world.host.patch(core.Secret, "regcred", some.TENANT, patch={"data": {"extra": None}})
+        await manager.settle()
+    (dpu,) = world.dpus.values()
+    (copy,) = dpu.objects(core.Secret, some.TENANT)
+    assert copy.data == {".dockerconfigjson": "e30="}
+
+
 async def test_an_immutable_pull_secret_is_replaced() -> None:
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service(), some.a_pull_secret(immutable=True))

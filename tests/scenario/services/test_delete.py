@@ -103,6 +103,9 @@ async def test_an_application_that_the_cache_has_not_seen_keeps_the_service() ->
         await manager.settle()
         assert set(stage.applications(world)) == {"dpu-1-blueman"}
         assert not world.registry.host.cache.list(Application)
+        manager.controllers[0].enqueue_all()
+        await manager.settle()
+        assert set(stage.applications(world)) == {"dpu-1-blueman"}
 
         await delete(world, manager)
         assert [s.metadata.name for s in world.host.objects(DPUService)] == ["blueman"]
@@ -112,15 +115,33 @@ async def test_an_application_that_the_cache_has_not_seen_keeps_the_service() ->
     assert world.host.objects(DPUService) == ()
 
 
-@pytest.mark.parametrize("gone", ["unreachable", "removed"])
-async def test_a_dead_cluster_does_not_keep_a_service_whose_applications_are_gone(gone: str) -> None:
+async def test_a_pull_secret_that_the_cache_has_not_seen_goes_too() -> None:
+    world = stage.a_stage("dpu-1")
+    (dpu,) = world.dpus.values()
+    async with stage.running(world) as manager:
+        deaf = errors.Unreachable("connection reset")
+        dpu.fail_next(lambda r: r.verb == "watch" and r.kind == "Secret", deaf, times=1000)
+        dpu.end_watches()
+        world.host.add(some.a_service(), some.a_pull_secret())
+        await manager.settle()
+        await world.clock.run_for(3)
+        await manager.settle()
+        assert mirrored(world) == ["regcred"]
+        await delete(world, manager)
+        await stage.deliver(world, manager)
+    assert world.host.objects(DPUService) == ()
+    assert mirrored(world) == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known-to-be-dead", "just-died"])
+async def test_a_dead_cluster_does_not_keep_a_service_whose_applications_are_gone(known: bool) -> None:
     world = stage.a_stage("dpu-1", "dpu-2")
     world.host.add(some.a_service(), some.a_pull_secret())
     (_, dead) = world.dpus.values()
     async with stage.running(world) as manager:
         await stage.deliver(world, manager)
         dead.fail_next(lambda _: True, errors.Unreachable("connection refused"), times=1000)
-        if gone == "unreachable":
+        if known:
             await world.clock.run_for(60)
         await delete(world, manager)
         await stage.deliver(world, manager)

@@ -224,7 +224,7 @@ async def test_a_plugin_that_hangs_is_ended(tmp_path: Path) -> None:
     then = f"pathlib.Path({pid_file!r}).write_text(str(os.getpid())); os.read(os.pipe()[0], 1)"
     plugin = a_plugin(tmp_path, "{}", then=then)
     with pytest.raises(errors.CredentialsError, match="no answer within"):
-        await Exec(PLAIN, plugin, timeout_s=1).renew()
+        await Exec(PLAIN, plugin, timeout_s=0.5).renew()
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

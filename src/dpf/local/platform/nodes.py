@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from dpf.api import core, names
-from dpf.emulation.join import discovery
+from dpf.emulation.join import discovery, identity
 from dpf.emulation.kubelet import config as kubelet_config
 from dpf.kube import client as port
 from dpf.kube import kubeconfig, wait
@@ -69,14 +69,15 @@ def _labels(name: str) -> dict[str, str]:
 
 
 async def prepare(platform: settings.Settings, client: port.Client, kubeconfig_path: Path) -> ProcessSpec:
-    """Write the configuration and a fresh join token; returns the process that runs the nodes.
+    """Write the configuration and, for nodes that have to join, a fresh token; returns the process of the nodes.
 
     `client` and the kubeconfig at `kubeconfig_path` are the administrator's of the DPU cluster.
     """
     where = files.ensure_private_folder(folder(platform.state))
-    token = await tokens.mint_token(client, TOKEN_TTL_S)
     path = where / "nodes.json"
-    await asyncio.to_thread(files.write_atomic, where / "bootstrap-token", token.bearer.encode())
+    if not all((where / name / identity.FILE_NAME).exists() for name in platform.dpu_names):
+        token = await tokens.mint_token(client, TOKEN_TTL_S)
+        await asyncio.to_thread(files.write_atomic, where / "bootstrap-token", token.bearer.encode())
     await asyncio.to_thread(_write_configuration, platform, kubeconfig_path, path)
     return ProcessSpec(
         name=PROCESS, cwd=where, log=platform.state / "logs" / f"{PROCESS}.log",
@@ -85,9 +86,9 @@ async def prepare(platform: settings.Settings, client: port.Client, kubeconfig_p
 
 
 def _write_configuration(platform: settings.Settings, kubeconfig_path: Path, path: Path) -> None:
-    identity = kubeconfig.single_identity(kubeconfig.parse(kubeconfig_path.read_bytes(), source=str(kubeconfig_path)))
-    (pin,) = discovery.ca_pins(base64.b64decode(identity.ca_data))
-    content = msgspec.json.encode(configuration(platform, identity.server, pin))
+    admin = kubeconfig.single_identity(kubeconfig.parse(kubeconfig_path.read_bytes(), source=str(kubeconfig_path)))
+    (pin,) = discovery.ca_pins(base64.b64decode(admin.ca_data))
+    content = msgspec.json.encode(configuration(platform, admin.server, pin))
     files.write_atomic(path, msgspec.json.format(content))
 
 

@@ -28,13 +28,23 @@ from dpf.local.pki import cluster as pki
 from dpf.local.pki import services as pki_services
 from dpf.local.platform import argocd, environment, manifests, nodes, objects, progress
 from dpf.local.platform import settings as platform_settings
+from dpf.local.supervisor import ports
 from dpf.local.supervisor.asynchronous import AsyncSupervisor
 from dpf.local.supervisor.spec import ProcessSpec
-from dpf.local.supervisor.supervisor import Process
+from dpf.local.supervisor.supervisor import Process, Supervisor
 
 CONTROLLERS: Final = "dpf-controllers"
 CHART_REPOSITORY: Final = "chart-repository"
 _STEP_TIMEOUT_S: Final = 60.0
+_LISTENERS: Final = {
+    "host-api": "host-kube-apiserver",
+    "chart-repository": CHART_REPOSITORY,
+    "argocd-repo-server": argocd.REPO_SERVER,
+    "argocd-repo-server-metrics": argocd.REPO_SERVER,
+    "argocd-application-controller-metrics": argocd.CONTROLLER,
+    "controllers-metrics": CONTROLLERS,
+}
+"""Which process listens on each of the settings' ports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +93,7 @@ def _prepare(
     state = files.ensure_private_folder(settings.state)
     with meter.step("keys and folders"):
         settings = platform_settings.complete(settings)
+        _check_ports(settings)
         platform_settings.save(settings)
         files.ensure_private_folder(state / "logs")
         store = controlplane.Store(folder=files.ensure_private_folder(state / "etcd"))
@@ -99,6 +110,19 @@ def _prepare(
         settings=settings, parts=parts, supervisor=AsyncSupervisor(state), meter=meter, store=store, host=host,
         repository=repository,
     )
+
+
+def _check_ports(settings: platform_settings.Settings) -> None:
+    """Raise PreflightError for a port of ours on which somebody else listens."""
+    supervisor = Supervisor(settings.state)
+    for name, process in _LISTENERS.items():
+        number = settings.port(name)
+        if ports.is_free(number) or supervisor.observe(process) is not None:
+            continue
+        raise errors.PreflightError(
+            f"{ports.port_owner(number) or f'port {number} is in use'}, and the platform needs it ({name}); end that "
+            f"process, or choose another port with --port {name}=NUMBER"
+        )
 
 
 async def _start_repository(platform: Platform) -> None:
@@ -198,6 +222,8 @@ async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
         await _save_dpu_kubeconfig(platform, host, found)
     kubeconfig_path = environment.dpu_kubeconfig(platform.settings.state)
     async with connect.client(kubeconfig_path, name="dpu") as dpu:
+        # After a crash of everything the DPUCluster still says Ready until somebody has looked.
+        await wait.until(dpu, core.Namespace, "kube-system", accept=bool, timeout_s=_STEP_TIMEOUT_S)
         with platform.meter.step(f"{platform.settings.dpus} emulated DPUs joined and Ready"):
             await platform.ensure(await nodes.prepare(platform.settings, dpu, kubeconfig_path))
             await nodes.wait_ready(dpu, platform.settings.dpu_names, _STEP_TIMEOUT_S)

@@ -52,10 +52,10 @@ async def ended(process: Process) -> int | None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     try:
-        if procfs.alive(process.pid, process.start_ticks) is not None:
+        if procfs.present(process.pid, process.start_ticks) is not None:
             loop.add_reader(fd, over.set)
             await over.wait()
     finally:
         loop.remove_reader(fd)
         os.close(fd)
-    return termination.reap(process.pid)
+    return termination.reap(process.pid, process.start_ticks)

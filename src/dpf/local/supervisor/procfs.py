@@ -29,12 +29,18 @@ class Stat:
     parent: int
     session: int
     cpu_ticks: int
+    threads: int
     start_ticks: int
 
     @property
     def alive(self) -> bool:
         """A zombie has ended; only its parent has not asked yet."""
         return self.state not in _DEAD_STATES
+
+    @property
+    def dying(self) -> bool:
+        """Its first thread has ended, others have not: it will be gone soon, but may still hold a port or a lock."""
+        return not self.alive and self.threads > 1
 
     @property
     def cpu_s(self) -> float:
@@ -65,7 +71,7 @@ def stat(pid: int) -> Stat | None:
     fields = after.split()
     return Stat(
         pid=pid, command=before.partition("(")[2], state=fields[0], parent=int(fields[1]), session=int(fields[3]),
-        cpu_ticks=int(fields[11]) + int(fields[12]), start_ticks=int(fields[19]),
+        cpu_ticks=int(fields[11]) + int(fields[12]), threads=int(fields[17]), start_ticks=int(fields[19]),
     )
 
 
@@ -73,6 +79,12 @@ def alive(pid: int, start_ticks: int) -> Stat | None:
     """The process with this pid if it is the one that started then and has not ended."""
     found = stat(pid)
     return found if found is not None and found.alive and found.start_ticks == start_ticks else None
+
+
+def present(pid: int, start_ticks: int) -> Stat | None:
+    """As `alive`, but a dying process counts: what it holds is not free yet."""
+    found = stat(pid)
+    return found if found is not None and (found.alive or found.dying) and found.start_ticks == start_ticks else None
 
 
 def pids() -> Iterator[int]:

@@ -164,7 +164,7 @@ class Supervisor:
         if record.boot_id != procfs.boot_id():
             return None
         if procfs.alive(record.pid, record.start_ticks) is None:
-            termination.reap(record.pid)
+            termination.reap(record.pid, record.start_ticks)
             return None
         return _process(record, record.pid, record.start_ticks)
 
@@ -205,16 +205,14 @@ class Supervisor:
         return ended
 
     def _targets(self, name: str) -> list[Target]:
-        process = self._observe(name)
-        if process is None:
-            return []
+        """The process of that name, also one that is just dying: the next one needs what it holds."""
         record = records.read(self._folder, name)
-        if record is None:
-            return [_kill(name, process)]
-        return [Target(
-            name=name, pid=process.pid, start_ticks=process.start_ticks, timeout_s=record.stop_timeout_s,
-            stop_signal=signal.Signals(record.stop_signal), stage=record.stop_stage,
-        )]
+        if record is None or record.pid is None or record.start_ticks is None:
+            orphan = self._orphan(name, record)
+            return [_target(orphan, record)] if orphan is not None else []
+        if record.boot_id != procfs.boot_id():
+            return []
+        return [_target(_process(record, record.pid, record.start_ticks), record)]
 
     def _marked(self, name: str) -> list[procfs.Stat]:
         marks = {specs.PLATFORM_VARIABLE: str(self._platform), specs.PROCESS_VARIABLE: name}
@@ -244,6 +242,15 @@ def _unrecorded(name: str, leader: procfs.Stat) -> Process:
     return Process(
         name=name, pid=leader.pid, start_ticks=leader.start_ticks, digest="", started_at="", log=NO_LOG,
         stage=StopStage.CLIENTS,
+    )
+
+
+def _target(process: Process, record: Record | None) -> Target:
+    if record is None:
+        return _kill(process.name, process)
+    return Target(
+        name=process.name, pid=process.pid, start_ticks=process.start_ticks, timeout_s=record.stop_timeout_s,
+        stop_signal=signal.Signals(record.stop_signal), stage=record.stop_stage,
     )
 
 

@@ -62,8 +62,14 @@ def end(targets: Sequence[Target]) -> tuple[Ended, ...]:
     )
 
 
-def reap(pid: int) -> int | None:
-    """Collect the exit status if `pid` is a child of ours that has ended: the exit code, or minus the signal."""
+def reap(pid: int, start_ticks: int) -> int | None:
+    """Collect the exit status if this process is a child of ours that has ended: the exit code, or minus the signal.
+
+    Another child that has its pid by now is somebody else's to collect.
+    """
+    seen = procfs.stat(pid)
+    if seen is None or seen.start_ticks != start_ticks:
+        return None
     try:
         found, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -81,7 +87,10 @@ def _opened(target: Target) -> Iterator[int | None]:
         return
     try:
         # Only after opening is it certain that what was checked is what the descriptor refers to.
-        yield fd if procfs.alive(target.pid, target.start_ticks) is not None else None
+        there = procfs.present(target.pid, target.start_ticks) is not None
+        if not there:
+            reap(target.pid, target.start_ticks)
+        yield fd if there else None
     finally:
         os.close(fd)
 
@@ -107,7 +116,7 @@ def _wait(waiting: dict[int, Target], deadlines: dict[int, float], began: float)
         now = time.monotonic()
         for fd in ready:
             ended[fd] = now - began
-            reap(waiting[fd].pid)
+            reap(waiting[fd].pid, waiting[fd].start_ticks)
         late = {fd for fd in pending - ready if deadlines[fd] <= now}
         for fd in ready | late:
             poll.unregister(fd)

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dpf.local.supervisor import asynchronous, launch, procfs, records
+from dpf.local.supervisor import asynchronous, launch, procfs, records, termination
 from dpf.local.supervisor.errors import StartFailed
 from dpf.local.supervisor.spec import ProcessSpec
 from dpf.local.supervisor.supervisor import Outcome, Process, Supervisor
@@ -128,6 +129,38 @@ def test_a_recycled_pid_is_not_ours(world: World) -> None:
     assert bystander.poll() is None
     bystander.kill()
     bystander.wait()
+
+
+DYING = """
+import ctypes, os, sys, threading
+go_on = os.open(sys.argv[1], os.O_RDONLY)
+threading.Thread(target=os.read, args=(go_on, 1)).start()
+print("ready", flush=True)
+ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)  # only this, the first, thread exits
+"""
+
+
+def test_a_process_that_is_dying_is_waited_for_before_the_next_start(world: World) -> None:
+    fifo = world.folder / "fifo"
+    os.mkfifo(fifo)
+    program = (sys.executable, "-S", "-c", DYING, str(fifo))
+    process = world.supervisor.ensure(world.spec(argv=program, stop_timeout_s=0.05)).process
+    with fifo.open("wb"):
+        while (seen := procfs.stat(process.pid)) is not None and seen.alive:
+            os.sched_yield()
+        assert seen is not None
+        assert seen.dying
+        assert world.supervisor.observe("a") is None
+        again = world.supervisor.ensure(world.spec())
+        assert again.outcome is Outcome.STARTED
+        assert procfs.present(process.pid, process.start_ticks) is None
+
+
+def test_another_child_with_that_pid_keeps_its_exit_status(world: World) -> None:
+    process = world.supervisor.ensure(world.spec()).process
+    kill(process)
+    assert termination.reap(process.pid, process.start_ticks + 1) is None
+    assert termination.reap(process.pid, process.start_ticks) == -signal.SIGKILL
 
 
 def test_a_record_from_before_a_reboot_means_nothing(world: World) -> None:

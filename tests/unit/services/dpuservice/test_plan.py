@@ -125,6 +125,26 @@ def test_a_change_of_the_spec_is_one_write(change: dict[str, Any]) -> None:
     assert isinstance(action.object, Application)
 
 
+def test_a_number_is_no_flag() -> None:
+    source = {"repoURL": "https://charts.example", "version": "1", "chart": "web"}
+    flag = an_installed(service=some.a_service(helmChart={"source": source, "values": {"debug": True}}))
+    number = some.a_service(helmChart={"source": source, "values": {"debug": 1}})
+    assert len(actions(plan.plan(dataclasses.replace(flag, service=number), NOW))) == 1
+
+
+def test_of_two_applications_at_one_place_the_older_stays() -> None:
+    snapshot = an_installed()
+    (app,) = snapshot.applications
+    older, younger = (
+        msgspec.structs.replace(app, metadata=msgspec.structs.replace(app.metadata, name=n, creationTimestamp=created))
+        for n, created in (("older", "2025-01-01T00:00:00Z"), ("younger", "2025-01-02T00:00:00Z"))
+    )
+    for order in ((older, younger), (younger, older)):
+        (action,) = actions(plan.plan(dataclasses.replace(snapshot, applications=order), NOW), StepName.APPLICATIONS)
+        assert isinstance(action, Delete)
+        assert action.key.name == "younger"
+
+
 @pytest.mark.parametrize("lost", ["labels", "finalizers"])
 def test_what_a_person_took_from_the_application_comes_back(lost: str) -> None:
     snapshot = an_installed()
@@ -226,10 +246,10 @@ def test_a_stale_paused_application_is_woken_before_it_is_deleted() -> None:
 
 
 def test_a_deleting_cluster_is_no_target_and_gets_nothing() -> None:
-    going = a_view(cluster=some.a_cluster(deleting=True), remote=Remote())
-    found = plan.plan(a_snapshot(going), NOW)
-    assert actions(found, StepName.PREREQS) == []
-    assert actions(found, StepName.APPLICATIONS) == []
+    for remote in (READY, Remote()):
+        found = plan.plan(a_snapshot(a_view(cluster=some.a_cluster(deleting=True), remote=remote)), NOW)
+        assert actions(found, StepName.PREREQS) == []
+        assert actions(found, StepName.APPLICATIONS) == []
 
 
 def test_teardown_waits_for_applications() -> None:
@@ -238,6 +258,15 @@ def test_teardown_waits_for_applications() -> None:
     assert [type(a) for a in actions(found)] == [Delete]
     assert not found.release
     assert found.wake_after_s == 30
+
+
+def test_teardown_tells_argo_cd_that_a_cluster_is_gone() -> None:
+    """Else Argo CD waits for the cluster, and the service for Argo CD."""
+    installed = an_installed()
+    lost = dataclasses.replace(installed, clusters=(), service=some.a_service(deleting=True))
+    assert [a.kind for a in actions(plan.plan_teardown(lost, NOW)) if isinstance(a, Delete)] == [
+        core.Secret, Application,
+    ]
 
 
 @pytest.mark.parametrize(("siblings", "removed"), [
