@@ -98,6 +98,9 @@ class HTTPClient:
                 page = decoder.page(raw)
             except codec.BAD_OBJECT as error:
                 raise answers.not_kubernetes(f"GET {path}", str(error)) from None
+            if not page.resource_version:
+                # Some JSON of something in between; as a list it would be empty, and everything would look deleted.
+                raise answers.not_kubernetes(f"GET {path}", "a list without a resourceVersion")
             del raw
             yield Listing(tuple(page.items), page.resource_version, tuple(page.unreadable))
             if not page.proceed:
@@ -295,9 +298,12 @@ class HTTPClient:
 
     def _decode(self, kind: type[T], raw: bytes, request: str) -> T:
         try:
-            return codec.codec_of(kind).decode(raw)
+            obj = codec.codec_of(kind).decode(raw)
         except codec.BAD_OBJECT as error:
             raise answers.unreadable(raw, error, request=request) from None
+        if not obj.metadata.name:
+            raise answers.not_kubernetes(request, "an object without a name")
+        return obj
 
 
 async def _complete(pages: AsyncIterator[Listing[T]]) -> Listing[T]:

@@ -11,7 +11,6 @@ from dpf.local.dpucontrolplane import ProcessControlPlane, Programs
 from dpf.local.parts.table import KUBERNETES
 from dpf.local.platform import settings
 
-
 PROGRAMS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 

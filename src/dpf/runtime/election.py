@@ -6,6 +6,7 @@ The rules that make it safe, whatever the wall clocks say:
   Lease change, and takes over only when nothing changed for the whole `leaseDurationSeconds` that the holder wrote.
 - The holder counts from the moment it *sent* its last successful renewal, and stops after `renew_deadline_s`, which is
   below the lease duration: it has stopped before anybody else may start. `may_write` says so at any moment.
+- A holder that certainly does not run any more (`is_gone`) is not waited for: the dead write nothing.
 - Every write carries the resourceVersion that was read, so of two candidates one gets Conflict.
 
 `process` is the caller. The module ends nothing: it reports the loss, the process leaves.
@@ -14,8 +15,6 @@ The rules that make it safe, whatever the wall clocks say:
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -46,17 +45,12 @@ class Timing:
             raise ValueError("leader election needs lease duration > renew deadline > retry period > 0")
 
 
-def new_identity(random: Callable[[], float]) -> str:
-    """`<host>_<pid>_<8 hex digits>`: unique per process, readable in `kubectl get lease`."""
-    return f"{socket.gethostname()}_{os.getpid()}_{int(random() * 2**32):08x}"
-
-
 class Elector:
     """One candidate for one Lease."""
 
     def __init__(
         self, client: port.Client, *, namespace: str, name: str, identity: str, clock: Clock,
-        random: Callable[[], float], timing: Timing | None = None,
+        random: Callable[[], float], timing: Timing | None = None, is_gone: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._client = client
         self.namespace = namespace
@@ -65,6 +59,7 @@ class Elector:
         self._clock = clock
         self._random = random
         self._timing = timing or Timing()
+        self._is_gone = is_gone
         self._seen: tuple[LeaseSpec, float] | None = None
         self._written: Lease | None = None
         self._renewed_at: float | None = None
@@ -162,7 +157,7 @@ class Elector:
             self._seen = (spec, self._clock.monotonic())
 
     def _is_free(self, spec: LeaseSpec) -> bool:
-        if not spec.holderIdentity or spec.holderIdentity == self.identity:
+        if not spec.holderIdentity or spec.holderIdentity == self.identity or self._is_gone(spec.holderIdentity):
             return True
         since = self._seen[1] if self._seen is not None else self._clock.monotonic()
         return self._clock.monotonic() - since > (spec.leaseDurationSeconds or self._timing.lease_duration_s)

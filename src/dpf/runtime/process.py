@@ -25,10 +25,10 @@ from dpf.kube import client as port
 from dpf.kube import errors, http
 from dpf.kube import kubeconfig as kubeconfigs
 from dpf.kube.clusters import ClusterRegistry
-from dpf.runtime import faults, writes
+from dpf.runtime import faults, identity, writes
 from dpf.runtime.clock import Clock, SystemClock
 from dpf.runtime.clusterfollower import ClusterFollower
-from dpf.runtime.election import Elector, new_identity
+from dpf.runtime.election import Elector
 from dpf.runtime.health import AddressError, HealthServer
 from dpf.runtime.manager import Manager, Settings
 from dpf.runtime.metrics import Metrics
@@ -131,8 +131,8 @@ class Process:
     def elect(self, namespace: str, name: str) -> None:
         """Work only while holding the Lease `namespace`/`name`."""
         self._elector = Elector(
-            self._host, namespace=namespace, name=name, identity=new_identity(self._random.random), clock=self._clock,
-            random=self._random.random,
+            self._host, namespace=namespace, name=name, identity=identity.new_identity(self._random.random),
+            clock=self._clock, random=self._random.random, is_gone=identity.is_gone,
         )
 
     def health_server(self, address: str) -> HealthServer:

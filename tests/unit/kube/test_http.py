@@ -83,14 +83,14 @@ async def test_waiting_for_a_free_connection_does_not_count_as_silence() -> None
 
 async def test_a_slow_server_is_a_timeout() -> None:
     async with serving(hang, timeout_s=0.05) as (client, _):
-        with pytest.raises(errors.Timeout, match="no answer in time from http://127.0.0.1") as caught:
+        with pytest.raises(errors.Timeout, match=r"no answer in time from http://127\.0\.0\.1") as caught:
             await client.get(ConfigMap, "a", "ns")
         assert caught.value.request == f"GET {PATH}/a"
 
 
 async def test_a_cut_connection_is_unreachable() -> None:
     async with serving(drop) as (client, _):
-        with pytest.raises(errors.Unreachable, match="no connection to http://127.0.0.1"):
+        with pytest.raises(errors.Unreachable, match=r"no connection to http://127\.0\.0\.1"):
             await client.create(OBJ)
 
 
@@ -117,11 +117,14 @@ async def test_a_closed_client_says_so_and_closes_twice() -> None:
             await client.server_version()
 
 
-@pytest.mark.parametrize("body", [b"<html>login</html>", b"", b"[]", b'{"items":[]}'])
-async def test_success_that_is_no_object_is_not_believed(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"<html>login</html>", b"", b"[]", b"{}", b'{"items":[]}', b'{"error":"tenant?"}'])
+async def test_success_that_is_no_kubernetes_is_not_believed(body: bytes) -> None:
+    """Least of all as an empty list: everything would look deleted."""
     async with serving(answer(body)) as (client, _):
         with pytest.raises(errors.ServerError, match="not what a Kubernetes API server sends"):
             await client.get(ConfigMap, "a", "ns")
+        with pytest.raises(errors.ServerError, match="not what a Kubernetes API server sends"):
+            await client.list(ConfigMap, "ns")
 
 
 async def test_nonsense_instead_of_http() -> None:

@@ -30,7 +30,9 @@ ADDED = event("ADDED", config_map("a", 6)) + event("MODIFIED", config_map("b", 7
 
 async def test_a_watch_on_the_wire() -> None:
     async with serving(stream(ADDED)) as (client, stub):
-        watch = client.watch(ConfigMap, "ns", resource_version="5", labels="a=b", fields="metadata.name=x", timeout_s=77)
+        watch = client.watch(
+            ConfigMap, "ns", resource_version="5", labels="a=b", fields="metadata.name=x", timeout_s=77
+        )
         batches = [batch async for batch in watch]
         assert batches[0] == ()
         assert [(e.type, e.resource_version) for e in batches[1]] == [(EventType.ADDED, "6"), (EventType.MODIFIED, "7")]

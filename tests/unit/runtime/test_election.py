@@ -12,7 +12,7 @@ from dpf.api.core import Lease, LeaseSpec, Namespace
 from dpf.api.meta import ObjectMeta
 from dpf.kube import errors
 from dpf.kube.memory import MemoryCluster, Request
-from dpf.runtime.election import Elector, Timing, new_identity
+from dpf.runtime.election import Elector, Timing
 
 NS, NAME = "dpf-operator-system", "dpf"
 TIMING = Timing(lease_duration_s=15, renew_deadline_s=10, retry_period_s=2)
@@ -252,8 +252,15 @@ def test_unsafe_timings_are_refused(timing: tuple[int, float, float]) -> None:
         Timing(lease_duration_s=timing[0], renew_deadline_s=timing[1], retry_period_s=timing[2])
 
 
-def test_identities_name_host_and_process() -> None:
-    host, pid, random = new_identity(lambda: 0.5).rsplit("_", 2)
-    assert host
-    assert pid.isdecimal()
-    assert random == "80000000"
+
+async def test_a_holder_that_is_gone_is_not_waited_for(bench: Bench) -> None:
+    one = bench.start("one")
+    await bench.clock.run_for(0)
+    one.kill()
+    two = Elector(
+        bench.cluster, namespace=NS, name=bench.lease.metadata.name, identity="two", clock=bench.clock,
+        random=lambda: 0.0, is_gone=lambda holder: holder == "one",
+    )
+    await two.acquire()
+    assert two.may_write()
+    assert bench.lease.spec.holderIdentity == "two"

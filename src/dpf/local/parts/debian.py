@@ -42,4 +42,8 @@ async def install(packages: Sequence[str], options: Options, progress: Progress)
 
 async def _apt_get(arguments: Sequence[str], options: Options) -> commands.Result:
     environ = {**options.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    return await commands.run(["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}", *arguments], env=environ)
+    argv = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}", *arguments]
+    try:
+        return await commands.run(argv, env=environ)
+    except OSError as error:
+        raise StepFailed(f"apt-get could not be started: {error.strerror or error}") from error

@@ -33,15 +33,17 @@ async def fetch(part: Part, options: Options, progress: Progress, *, ssl: tls.SS
         raise StepFailed(f"no official release is pinned for linux/{options.arch}")
     url = _fill(release.url, part, options)
     checksum = release.sha256[options.arch]
-    options.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.cache, prefix=".download-") as temporary:
-        archive = Path(temporary, "download")
-        progress(f"{part.name} {part.version}: downloading {url}")
-        found = await _download(url, archive, ssl)
-        if found != checksum:
-            raise StepFailed(f"{url} has SHA-256 {found}, {checksum} is expected: it is not used")
-        program = _unpack(archive, release, part, options)
-        return cache.put_program(options.cache, part, program, recipes.of_release(checksum))
+    progress(f"{part.name} {part.version}: downloading {url}")
+    try:
+        with tempfile.TemporaryDirectory(dir=options.cache, prefix=".download-") as temporary:
+            archive = Path(temporary, "download")
+            found = await _download(url, archive, ssl)
+            if found != checksum:
+                raise StepFailed(f"{url} has SHA-256 {found}, {checksum} is expected: it is not used")
+            program = _unpack(archive, release, part, options)
+            return cache.put_program(options.cache, part, program, recipes.of_release(checksum))
+    except OSError as error:
+        raise StepFailed(f"{url} could not be stored in {options.cache}: {error.strerror or error}") from error
 
 
 def _fill(template: str, part: Part, options: Options) -> str:
@@ -61,8 +63,6 @@ async def _download(url: str, target: Path, ssl: tls.SSLContext | bool) -> str:
                         raise StepFailed(f"{url} is larger than {SIZE_LIMIT >> 20} MiB")
     except (aiohttp.ClientError, TimeoutError) as error:
         raise StepFailed(f"{url} could not be downloaded: {str(error) or type(error).__name__}") from error
-    except OSError as error:
-        raise StepFailed(f"{url} could not be stored in {target.parent.parent}: {error.strerror}") from error
     return total.hexdigest()
 
 

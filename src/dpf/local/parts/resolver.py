@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dpf.local import errors
-from dpf.local.parts import cache, debian, download, gobuild, search
+from dpf.local.parts import cache, debian, download, gobuild, search, table
 from dpf.local.parts.errors import PartsMissing, Problem, StepFailed
 from dpf.local.parts.options import Options
 from dpf.local.parts.search import Found, NotFound, Source
@@ -56,6 +56,16 @@ class Parts(Mapping[str, Path]):
 def missing(options: Options) -> tuple[str, ...]:
     """Names of parts that `resolve` would have to get. Looks at files only, unless a new program is on PATH."""
     return tuple(part.name for part in options.wanted if isinstance(search.find(part, options), NotFound))
+
+
+def find(name: str, options: Options) -> Path:
+    """Where one part is now, without getting it. Raises KeyError for an unknown name, PartsMissing when absent."""
+    part = table.by_name(name)
+    result = search.find(part, options)
+    if isinstance(result, Found):
+        return result.path
+    remedy = f"dpfctl local parts, or set {part.variable}"
+    raise PartsMissing((Problem(part=name, version=part.version, tried=result.tried, remedy=remedy),))
 
 
 async def resolve(options: Options, progress: Progress = lambda _: None) -> Parts:
@@ -194,11 +204,14 @@ def _allowed_go(options: Options) -> gobuild.Go:
 
 
 def _links(options: Options, resolved: Mapping[str, ResolvedPart]) -> dict[str, Path]:
-    return {
-        name: cache.ensure_link(options.cache, part, resolved[part.name].path, name)
-        for part in options.wanted
-        for name in part.links
-    }
+    try:
+        return {
+            name: cache.ensure_link(options.cache, part, resolved[part.name].path, name)
+            for part in options.wanted
+            for name in part.links
+        }
+    except OSError as error:
+        raise errors.LocalError(f"a link in {options.cache} could not be made: {error.strerror or error}") from error
 
 
 def _resolved(found: Found, began: float) -> ResolvedPart:

@@ -196,3 +196,8 @@ PARTS = (
 def needed_for(features: frozenset[str]) -> tuple[Part, ...]:
     """The parts that any of `features` needs, in the table's order."""
     return tuple(part for part in PARTS if part.needed_by & features)
+
+
+def by_name(name: str) -> Part:
+    """The part of that name. Raises KeyError."""
+    return {part.name: part for part in PARTS}[name]

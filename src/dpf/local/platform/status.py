@@ -35,7 +35,13 @@ class Report:
     @property
     def healthy(self) -> bool:
         """Every known process runs and every object is ready."""
-        return bool(self.processes) and all(p.pid for p in self.processes) and all(x.healthy for x in self.lines)
+        return bool(self.processes) and not self.problems
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is not as it should be, in words."""
+        stopped = [f"process {p.name} does not run; its log: {p.log}" for p in self.processes if p.pid is None]
+        return (*stopped, *(f"{x.what}/{x.name}: {x.detail}" for x in self.lines if not x.healthy))
 
 
 async def observe(settings: platform_settings.Settings) -> Report:
@@ -53,11 +59,15 @@ async def _dpu_clusters(settings: platform_settings.Settings) -> list[Line]:
         return [Line(what="cluster", name="host", healthy=False, detail=str(error))]
     return [
         Line(
-            what="DPUCluster", name=f"{c.metadata.namespace}/{c.metadata.name}", healthy=condition_is_true(c, "Ready"),
+            what="DPUCluster", name=f"{c.metadata.namespace}/{c.metadata.name}", healthy=_is_ready(c),
             detail=f"{c.status.phase}, {c.status.version or 'no version yet'}",
         )
         for c in found
     ]
+
+
+def _is_ready(cluster: dpucluster.DPUCluster) -> bool:
+    return all(condition_is_true(cluster, type_) for type_ in dpucluster.ConditionType)
 
 
 async def _nodes(settings: platform_settings.Settings) -> list[Line]:

@@ -26,7 +26,7 @@ from dpf.local import parts as local_parts
 from dpf.local.pki import certificates
 from dpf.local.pki import cluster as pki
 from dpf.local.pki import services as pki_services
-from dpf.local.platform import argocd, environment, manifests, nodes, objects, progress
+from dpf.local.platform import argocd, environment, manifests, nodes, objects, progress, status
 from dpf.local.platform import settings as platform_settings
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.asynchronous import AsyncSupervisor
@@ -36,6 +36,7 @@ from dpf.local.supervisor.supervisor import Process, Supervisor
 CONTROLLERS: Final = "dpf-controllers"
 CHART_REPOSITORY: Final = "chart-repository"
 _STEP_TIMEOUT_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 0.2
 _LISTENERS: Final = {
     "host-api": "host-kube-apiserver",
     "chart-repository": CHART_REPOSITORY,
@@ -84,6 +85,17 @@ async def up(settings: platform_settings.Settings, meter: progress.Progress) -> 
         group.create_task(_start_repository(platform))
         group.create_task(_start_argocd_repo_server(platform))
         group.create_task(_start_clusters(platform))
+    with meter.step("everything healthy"):
+        await _wait_healthy(platform)
+
+
+async def _wait_healthy(platform: Platform) -> None:
+    """After a crash objects may still say what was true before it, until our controllers have looked again."""
+    deadline = platform.meter.elapsed() + _STEP_TIMEOUT_S
+    while not (report := await status.observe(platform.settings)).healthy:
+        if platform.meter.elapsed() > deadline:
+            raise errors.StepError("; ".join(report.problems))
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _prepare(

@@ -96,8 +96,3 @@ class Shop:
             for part in table.needed_for(frozenset({table.PLATFORM}))
             if part.name not in names
         }
-
-
-def part(name: str) -> table.Part:
-    """A part of the table."""
-    return next(one for one in table.PARTS if one.name == name)

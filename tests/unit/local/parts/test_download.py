@@ -144,6 +144,12 @@ async def test_a_download_is_bounded(shop: Shop, site: Site, monkeypatch: pytest
     assert leftovers(shop) == []
 
 
+async def test_a_cache_that_cannot_be_written_is_said(shop: Shop, site: Site) -> None:
+    options = shop.options(cache=shop.folder / "absent")
+    with pytest.raises(StepFailed, match=r"could not be stored in .*/absent: No such file or directory"):
+        await download.fetch(site.part("/etcd", PROGRAM), options, lambda _: None, ssl=site.ssl)
+
+
 async def test_without_a_pinned_checksum_nothing_is_downloaded(shop: Shop, site: Site) -> None:
     part = site.part("/v9.9/amd64/etcd", PROGRAM)
     with pytest.raises(StepFailed, match="no official release is pinned for linux/arm64"):

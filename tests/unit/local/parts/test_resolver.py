@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.local.parts.shop import APT_GET, GO, Shop, part
+from tests.unit.local.parts.shop import APT_GET, GO, Shop
 
 from dpf.local import errors, parts
 from dpf.local.parts import commands, gobuild, recipes, resolver, search, table
@@ -300,14 +300,14 @@ def _not_allowed(*_: object, **__: object) -> None:
 def test_one_part_is_found_by_its_name(shop: Shop) -> None:
     program = shop.program("ethtool")
     assert parts.find("ethtool", shop.options()) == program
-    with pytest.raises(PartsMissing, match="to mend it: dpfctl local up, or set DPF_PART_IP"):
+    with pytest.raises(PartsMissing, match="to mend it: dpfctl local parts, or set DPF_PART_IP"):
         parts.find("ip", shop.options())
     with pytest.raises(KeyError):
         parts.find("no-such-part", shop.options())
 
 
 def test_a_changed_module_is_a_changed_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    etcd = part("etcd").go
+    etcd = table.by_name("etcd").go
     assert etcd is not None
     before = recipes.of_build(etcd, "amd64")
     (tmp_path / "etcd").mkdir()

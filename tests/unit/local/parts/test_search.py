@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.local.parts.shop import Shop, part
+from tests.unit.local.parts.shop import Shop
 
 from dpf.local.parts import cache, options, recipes, search, table
 from dpf.local.parts.search import Found, NotFound, Source
 
-KUBECTL, ETCD = part("kubectl"), part("etcd")
+KUBECTL, ETCD = table.by_name("kubectl"), table.by_name("etcd")
 RIGHT, WRONG = "Client Version: v1.36.3", "Client Version: v1.32.4-dispatcher"
 
 
@@ -100,7 +100,7 @@ def test_a_cache_that_cannot_be_written_does_not_prevent_finding(shop: Shop) -> 
 
 def test_argocd_is_never_taken_from_path(shop: Shop) -> None:
     shop.telling("argocd", "argocd: v3.2.11")
-    result = search.find(part("argocd"), shop.options())
+    result = search.find(table.by_name("argocd"), shop.options())
     assert isinstance(result, NotFound)
     assert shop.runs("argocd") == 0
 
@@ -129,7 +129,7 @@ def test_another_architecture_is_another_recipe(shop: Shop) -> None:
 
 
 def test_a_file_missing_from_a_cached_folder_is_noticed(shop: Shop) -> None:
-    crds = part("argocd-crds")
+    crds = table.by_name("argocd-crds")
     assert crds.go is not None
     source = shop.folder / "a.yaml"
     source.write_text("a")
@@ -141,18 +141,18 @@ def test_a_file_missing_from_a_cached_folder_is_noticed(shop: Shop) -> None:
 
 def test_a_link_leads_to_a_program_that_is_not_ours(shop: Shop) -> None:
     program = shop.program("redis-check-rdb")
-    link = cache.ensure_link(shop.cache, part("redis-server"), program, "redis-server")
+    link = cache.ensure_link(shop.cache, table.by_name("redis-server"), program, "redis-server")
     assert (link.name, link.resolve()) == ("redis-server", program)
     assert not (shop.bin / "redis-server").exists()
-    assert cache.ensure_link(shop.cache, part("redis-server"), link, "redis-server") == link
+    assert cache.ensure_link(shop.cache, table.by_name("redis-server"), link, "redis-server") == link
 
 
 def test_a_link_beside_a_cached_program_is_mended(shop: Shop) -> None:
-    program = put_in_cache(shop, part("argocd"))
-    link = cache.ensure_link(shop.cache, part("argocd"), program, "argocd-repo-server")
+    program = put_in_cache(shop, table.by_name("argocd"))
+    link = cache.ensure_link(shop.cache, table.by_name("argocd"), program, "argocd-repo-server")
     link.unlink()
     link.symlink_to("/nonexistent")
-    assert cache.ensure_link(shop.cache, part("argocd"), program, "argocd-repo-server").resolve() == program
+    assert cache.ensure_link(shop.cache, table.by_name("argocd"), program, "argocd-repo-server").resolve() == program
     assert link.parent == program.parent
 
 
