@@ -284,7 +284,7 @@ class ClusterRegistry:
         self._sources.pop(key, None)
         if cluster is None:
             return
-        self._keep(asyncio.create_task(self._disconnect(cluster, NO_CONNECTION), name=f"disconnect {key}"))
+        self._keep(asyncio.create_task(self._disconnect(cluster), name=f"disconnect {key}"))
         for callback in tuple(self._health_callbacks):
             callback(key, cluster.health, None)
 
@@ -325,8 +325,7 @@ class ClusterRegistry:
         cluster = self._clusters.get(key)
         if cluster is None:
             cluster = self._clusters[key] = self._new_cluster(key)
-        else:
-            cluster.expect()
+        _announce_source(cluster, source)
         self._keep(asyncio.create_task(self._reconnect(cluster, source), name=f"connect {key}"))
 
     async def _reconnect(self, cluster: Cluster, source: _Source) -> None:
@@ -335,7 +334,10 @@ class ClusterRegistry:
             await cluster.disconnect(NOT_CONNECTED)
             if self._sources.get(cluster.key) != source or self._clusters.get(cluster.key) is not cluster:
                 return
-            cluster.expect()
+            # Once more: a probe may have been answered while the old connection was being closed.
+            _announce_source(cluster, source)
+            if isinstance(source, _Refusal):
+                return
             try:
                 connection = _connection(cluster.key, source)
             except errors.CredentialsError as error:
@@ -343,15 +345,9 @@ class ClusterRegistry:
                 return
             cluster.connect(self._connect(connection, str(cluster.key)))
 
-    async def _disconnect(self, cluster: Cluster, why: str) -> None:
-        """Unless the cluster has been given a kubeconfig again meanwhile."""
+    async def _disconnect(self, cluster: Cluster) -> None:
         async with cluster.changing:
-            if self._clusters.get(cluster.key) is cluster and cluster.key in self._sources:
-                return
-            await cluster.disconnect(why)
-            if self._clusters.get(cluster.key) is cluster:
-                # A probe may have been answered while the connection was being closed.
-                cluster.refuse(why)
+            await cluster.disconnect(NO_CONNECTION)
 
     def _subscribe(self, cluster: Cluster, kind: type[Object], callback: ObjectCallback) -> None:
         cluster.cache.subscribe(kind, lambda old, new: callback(cluster.key, old, new))
@@ -366,11 +362,17 @@ class ClusterRegistry:
         task.add_done_callback(self._closing.discard)
 
 
-def _connection(key: Key, source: _Source) -> Connection:
+def _announce_source(cluster: Cluster, source: _Source) -> None:
+    """What was known about health no longer counts."""
+    if isinstance(source, _Refusal):
+        cluster.refuse(source.why)
+    else:
+        cluster.expect()
+
+
+def _connection(key: Key, source: bytes | Connection) -> Connection:
     if isinstance(source, Connection):
         return source
-    if isinstance(source, _Refusal):
-        raise errors.CredentialsError(source.why)
     return kubeconfig.from_secret(source, source=f"kubeconfig of {key}")
 
 

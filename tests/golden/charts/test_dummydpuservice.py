@@ -126,14 +126,15 @@ def test_labels_and_annotations_reach_the_pods_and_cannot_break_the_selector(hel
 def test_each_port_is_exposed_by_itself(helm: Path, ports: dict[str, bool], names: list[str]) -> None:
     (service,) = [o for o in _objects(helm, {**SEED, "exposedPorts": {"ports": ports}}) if o["kind"] == "Service"]
     assert [port["name"] for port in service["spec"]["ports"]] == names
-    policies = service["spec"]["type"], service["spec"]["internalTrafficPolicy"], service["spec"]["externalTrafficPolicy"]
-    assert policies == ("NodePort", "Local", "Local")
+    spec = service["spec"]
+    assert (spec["type"], spec["internalTrafficPolicy"], spec["externalTrafficPolicy"]) == ("NodePort", "Local", "Local")
 
 
 def test_the_service_is_found_by_the_labels_it_was_given(helm: Path) -> None:
     (service,) = [obj for obj in _objects(helm, EXPOSED) if obj["kind"] == "Service"]
     assert EXPOSED["exposedPorts"]["labels"].items() <= service["metadata"]["labels"].items()
-    assert service["spec"]["selector"].items() <= _daemon_set(helm, EXPOSED)["spec"]["template"]["metadata"]["labels"].items()
+    labels = _daemon_set(helm, EXPOSED)["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
 
 
 @pytest.mark.parametrize("values", [

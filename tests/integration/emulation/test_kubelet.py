@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from tests.support.joinable import Cluster
 from tests.support.kubelets import Kubelet, a_pod, is_ready, until_gone, until_node, until_pod
 
@@ -102,6 +103,34 @@ async def test_logs_reach_kubectl(kubelet: Kubelet, admin: HTTPClient) -> None:
     await until_gone(admin, "talker")
 
 
+async def test_a_node_port_leads_to_the_pod_on_that_node(kubelet: Kubelet, admin: HTTPClient) -> None:
+    found, name = await until_node(admin, kubelet.names[0]), f"ported-{kubelet.platform}"
+    environment = [
+        core.EnvVar(name="LISTEN_ADDRESS", valueFrom={"fieldRef": {"fieldPath": "status.podIP"}}),
+    ]
+    pod = a_pod(name, kubelet.names[0], containers=[core.Container(
+        name="c0", image="x/dummydpuservice:v1", env=environment,
+        ports=[core.ContainerPort(containerPort=8080, name="web")],
+        readinessProbe={"httpGet": {"path": "/healthz", "port": "web"}},
+    )])
+    await admin.create(replace(pod, metadata=replace(pod.metadata, labels={"app": name})))
+    service = await admin.create(core.Service(
+        metadata=ObjectMeta(name=name, namespace="default"),
+        spec=core.ServiceSpec(
+            type="NodePort", selector={"app": name}, externalTrafficPolicy="Local",
+            ports=[core.ServicePort(name="web", port=80, targetPort="web")],
+        ),
+    ))
+    running = await until_pod(admin, name, is_ready)
+    address = next(a.address for a in found.status.addresses or () if a.type == "InternalIP")
+    number = (service.spec.ports or [])[0].nodePort
+    await _until(lambda: _told_ip_or_none(address, number) == running.status.podIP)
+    await admin.delete(core.Service, name, "default")
+    await _until(lambda: _told_ip_or_none(address, number) is None)
+    await admin.delete(core.Pod, name, "default")
+    await until_gone(admin, name)
+
+
 async def test_configuration_and_token_come_from_the_cluster(kubelet: Kubelet, admin: HTTPClient) -> None:
     await until_node(admin, kubelet.names[0])
     where = "$DPF_VOLUME_ROOT/var/run/secrets/kubernetes.io/serviceaccount"
@@ -174,8 +203,15 @@ def _reason(pod: core.Pod) -> str | None:
     return statuses[0].state.waiting.reason if statuses and statuses[0].state.waiting else None
 
 
-def _told_ip(address: str) -> str:
-    with urllib.request.urlopen(f"http://{address}:8080/", timeout=5) as answer:
+def _told_ip_or_none(address: str, port: int | None) -> str | None:
+    try:
+        return _told_ip(address, port)
+    except OSError:
+        return None
+
+
+def _told_ip(address: str, port: int | None = 8080) -> str:
+    with urllib.request.urlopen(f"http://{address}:{port}/", timeout=5) as answer:
         return str(json.load(answer)["addresses"]["request"])
 
 
@@ -202,7 +238,7 @@ def _traces(platform: str) -> list[str]:
     return [name for name in (*links, *namespaces) if name.startswith(platform)]
 
 
-async def _until(accept: object) -> None:
+async def _until(accept: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not accept():  # type: ignore[operator]  # noqa: ASYNC110 - nobody tells
+        while not await asyncio.to_thread(accept):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -271,7 +272,7 @@ async def test_failures_are_repeated_ever_more_slowly_up_to_a_cap() -> None:
     tries: list[float] = []
     s.cluster.on_request = lambda request: tries.append(s.clock.monotonic())
     await s.clock.run_for(600)
-    waits = [after - before for before, after in zip(tries, tries[1:], strict=False)]
+    waits = [after - before for before, after in itertools.pairwise(tries)]
     assert 0.25 <= waits[0] <= 0.5
     assert all(wait <= reflectors.BACKOFF_CAP_S for wait in waits)
     assert min(waits[-5:]) >= reflectors.BACKOFF_CAP_S / 2

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, cast
 
 import structlog
 
@@ -128,8 +128,7 @@ class _UDPPort(asyncio.DatagramProtocol):
         self.closed.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: _Address) -> None:
         session = self._sessions.get(addr)
@@ -148,8 +147,9 @@ class _UDPPort(asyncio.DatagramProtocol):
             session.close()
         if self._transport is not None:
             self._transport.close()
-        await asyncio.gather(*self._opening, self.closed.wait(), *(s.closed.wait() for s in sessions),
-                             return_exceptions=True)
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        for closed in (self.closed, *(session.closed for session in sessions)):
+            await closed.wait()
 
     async def _open(self, client: _Address, data: bytes) -> None:
         """A session for `client`. One that was opened meanwhile, for the client's next datagram, is used instead."""
@@ -187,8 +187,7 @@ class _UDPSession(asyncio.DatagramProtocol):
         self.closed.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
         self._touch()
 
     def datagram_received(self, data: bytes, addr: _Address) -> None:  # noqa: ARG002 - connected: it is the pod

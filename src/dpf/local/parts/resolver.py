@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dpf.local import errors
-from dpf.local.parts import cache, debian, download, gobuild, search, table
+from dpf.local.parts import cache, debian, gobuild, search, table
 from dpf.local.parts.errors import PartsMissing, Problem, StepFailed
 from dpf.local.parts.options import Options
 from dpf.local.parts.search import Found, NotFound, Source
@@ -59,13 +59,16 @@ def missing(options: Options) -> tuple[str, ...]:
 
 
 def find(name: str, options: Options) -> Path:
-    """Where one part is now, without getting it. Raises KeyError for an unknown name, PartsMissing when absent."""
+    """Where one part, or a program of it, is now; nothing is fetched.
+
+    Raises KeyError for an unknown name, PartsMissing when it is not there.
+    """
     part = table.by_name(name)
     result = search.find(part, options)
     if isinstance(result, Found):
-        return result.path
+        return cache.ensure_link(options.cache, part, result.path, name) if name in part.links else result.path
     remedy = f"dpfctl local parts, or set {part.variable}"
-    raise PartsMissing((Problem(part=name, version=part.version, tried=result.tried, remedy=remedy),))
+    raise PartsMissing((Problem(part=part.name, version=part.version, tried=result.tried, remedy=remedy),))
 
 
 async def resolve(options: Options, progress: Progress = lambda _: None) -> Parts:
@@ -159,6 +162,9 @@ async def _download_or_build(
 async def _download(one: NotFound, options: Options, progress: Progress) -> ResolvedPart | NotFound:
     if not options.download:
         return _also_tried(one, "downloading is not allowed here")
+    # Only who downloads pays for the HTTP client, which takes longer to import than a look at a full cache.
+    from dpf.local.parts import download
+
     began = time.monotonic()
     try:
         path = await download.fetch(one.part, options, progress)

@@ -199,5 +199,6 @@ def needed_for(features: frozenset[str]) -> tuple[Part, ...]:
 
 
 def by_name(name: str) -> Part:
-    """The part of that name. Raises KeyError."""
-    return {part.name: part for part in PARTS}[name]
+    """The part of that name, or the one that is also called by it. Raises KeyError."""
+    by_link = {link: part for part in PARTS for link in part.links}
+    return {**by_link, **{part.name: part for part in PARTS}}[name]

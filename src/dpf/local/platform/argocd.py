@@ -13,7 +13,7 @@ from typing import Final
 
 from dpf.api import core, names
 from dpf.api.meta import Object, ObjectMeta
-from dpf.local import files
+from dpf.local import controlplane, files
 from dpf.local import parts as local_parts
 from dpf.local.pki import certificates
 from dpf.local.pki import cluster as pki
@@ -67,7 +67,7 @@ def specs(
         name=REDIS, cwd=where.root, log=settings.state / "logs" / f"{REDIS}.log",
         argv=(
             str(parts["redis-server"]), "--port", "0", "--unixsocket", str(where.redis_socket), "--unixsocketperm",
-            "700", "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(where.root),
+            "700", "--save", "", "--appendonly", "no", "--daemonize", "no", "--set-proc-title", "no", "--dir", str(where.root),
         ),
     )
     repo_server = ProcessSpec(
@@ -126,6 +126,7 @@ def objects() -> list[Object]:
 
 def _environment(where: Layout, parts: local_parts.Parts) -> dict[str, str]:
     return {
+        **controlplane.ENGINE_ENV,
         "HOME": str(where.root / "home"),
         "TMPDIR": str(where.root / "tmp"),
         "PATH": f"{parts['helm'].parent}:/usr/bin:/bin",

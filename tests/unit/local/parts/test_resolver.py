@@ -306,6 +306,14 @@ def test_one_part_is_found_by_its_name(shop: Shop) -> None:
         parts.find("no-such-part", shop.options())
 
 
+def test_a_program_is_found_under_the_name_by_which_it_behaves(shop: Shop) -> None:
+    program = shop.program("redis-check-rdb")
+    found = parts.find("redis-server", shop.options())
+    assert (found.name, found.resolve()) == ("redis-server", program)
+    found = parts.find("argocd-repo-server", shop.options(settings={"argocd": str(shop.program("argocd"))}))
+    assert (found.name, found.resolve()) == ("argocd-repo-server", shop.bin / "argocd")
+
+
 def test_a_changed_module_is_a_changed_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     etcd = table.by_name("etcd").go
     assert etcd is not None
