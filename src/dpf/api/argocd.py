@@ -64,11 +64,18 @@ class ApplicationSpec(Model):
     syncPolicy: SyncPolicy | None = None
 
 
+class ComparedTo(Model):
+    """The spec that the sync status speaks about; an older one while Argo CD has not looked again."""
+
+    source: ApplicationSource | None = None
+
+
 class SyncStatus(Model):
     """Synced, OutOfSync or Unknown."""
 
     status: str | None = None
     revision: str | None = None
+    comparedTo: ComparedTo | None = None
 
 
 class HealthStatus(Model):

@@ -253,12 +253,13 @@ class Store(Generic[T]):
             callback(old, new)
 
     def _postings(self, obj: T) -> tuple[tuple[str, str], ...]:
-        """Index names and values under which the object is filed."""
-        namespace = (_NAMESPACE, obj.metadata.namespace or "")
-        if not self._functions:
-            return (namespace,)
-        filed = [(name, value) for name, function in self._functions.items() for value in dict.fromkeys(function(obj))]
-        return (namespace, *filed)
+        """Index names and values under which the object is filed, each once."""
+        filed = [(_NAMESPACE, obj.metadata.namespace or "")]
+        for name, function in self._functions.items():
+            for value in function(obj):
+                if (posting := (name, value)) not in filed:
+                    filed.append(posting)
+        return tuple(filed)
 
     def _file(self, key: Key, old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...]) -> None:
         """Move `key` from old to new index values; the cost is the number of its own values."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
 from dpf.api.meta import Key, Object
 
 T = TypeVar("T", bound=Object)
@@ -36,9 +38,8 @@ class Unreadable:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[T]):
-    """One watch event.
+class Event(msgspec.Struct, Generic[T], frozen=True):
+    """One watch event. (A Struct, because one is made for every event of every watch.)
 
     On a BOOKMARK only `resource_version` means anything and `object` is None. On UNREADABLE, and when an object that
     does not fit our type is DELETED, `object` is None and `unreadable` says which one and why.

@@ -34,7 +34,8 @@ RETRY_AFTER_CAP_S: Final = 10.0
 WATCHDOG_MARGIN_S: Final = 30.0
 MAX_LINE_BYTES: Final = 32 << 20
 """A longer watch event is no Kubernetes object (etcd's limit is 1.5 MiB); reading on would fill our memory."""
-_READ_BUFFER: Final = 1 << 18
+_READ_BUFFER: Final = 1 << 16
+"""Small enough that a batch of objects stays in the processor's cache."""
 
 _JSON: Final = "application/json"
 _HEADERS: Final = {"Accept": _JSON, "Accept-Encoding": "identity", "User-Agent": "pydpf"}

@@ -133,9 +133,8 @@ class Reflector(Generic[T]):
 
     def _absorb(self, batch: Sequence[Event[T]]) -> None:
         self._failures = 0
-        for event in batch:
-            if event.unreadable is not None:
-                self._report_unreadable(event.unreadable.key, event.unreadable.why)
+        for unreadable in [event.unreadable for event in batch if event.unreadable is not None]:
+            self._report_unreadable(unreadable.key, unreadable.why)
         self._store.absorb(batch)
         self._advance(batch[-1].resource_version)
 

@@ -6,7 +6,6 @@ what to do follows it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -14,15 +13,10 @@ from typing import Final
 from dpf.api.argocd import Application, ApplicationStatus
 from dpf.api.meta import object_key
 from dpf.runtime import conditions
-from dpf.services.argocd import build
+from dpf.services.argocd import build, diagnosis
 
 UNSEEN_AFTER_S: Final = 60.0
 """An Application that Argo CD has not looked at for so long means that Argo CD is not working."""
-_QUOTE_LIMIT: Final = 500
-_USER_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]+@")
-_SECRET_VALUE: Final = re.compile(
-    r"(?i)(\b(?:\w*password|passwd|\w*token|authorization)\s*[=:]\s*(?:bearer |basic )?|\bbearer )\S+"
-)
 
 
 def state(found: Iterable[tuple[build.Destination, Application | None]], now: datetime) -> conditions.State:
@@ -45,12 +39,14 @@ def problem(app: Application | None, now: datetime) -> str | None:
         return f"Application is not yet deployed.{_unseen(app, now)}"
     if app.metadata.deletionTimestamp is not None:
         return f"Application {object_key(app)} is being deleted; it is made again when it is gone."
-    if sync == "Synced" and health == "Healthy":
+    compared = app.status.sync.comparedTo
+    stale = compared is not None and compared.source is not None and compared.source != app.spec.source
+    if sync == "Synced" and health == "Healthy" and not stale:
         return None
     name, namespace = app.metadata.name, app.metadata.namespace
     return (
         f"Application is not ready (Sync: {sync or ''}, Health: {health or ''})."
-        f" Run 'kubectl describe application {name} -n {namespace}' for details.{_cause(app.status)}"
+        f" Run 'kubectl describe application {name} -n {namespace}' for details.{_cause(app.status, stale=stale)}"
     )
 
 
@@ -67,12 +63,6 @@ def bullets(head: str, items: Sequence[str]) -> str:
     return "\n* ".join([f"{head}:", *items]) if items else ""
 
 
-def redact(text: str) -> str:
-    """`text` of a foreign program without what looks like credentials, on one line, cut to a bearable length."""
-    hidden = _SECRET_VALUE.sub(r"\1***", _USER_IN_URL.sub("***@", " ".join(text.split())))
-    return hidden if len(hidden) <= _QUOTE_LIMIT else f"{hidden[: _QUOTE_LIMIT - 3]}..."
-
-
 def _unseen(app: Application, now: datetime) -> str:
     waited = unseen_for_s(app, now)
     if waited is None or waited <= UNSEEN_AFTER_S:
@@ -83,11 +73,13 @@ def _unseen(app: Application, now: datetime) -> str:
     )
 
 
-def _cause(status: ApplicationStatus) -> str:
+def _cause(status: ApplicationStatus, *, stale: bool = False) -> str:
     """What Argo CD reports: its first error, else the failed sync, else the reason for bad health."""
+    if stale:
+        return " Argo CD has not compared it with the latest change yet."
     errors = [c.message for c in status.conditions or () if c.type.endswith("Error")]
     if not errors and status.operationState and status.operationState.phase in {"Failed", "Error"}:
         errors = [status.operationState.message or ""]
     if not errors and status.health.message:
         errors = [status.health.message]
-    return f" Argo CD says: {redact(errors[0])}" if errors and errors[0] else ""
+    return f" Argo CD says: {diagnosis.explain(errors[0])}" if errors and errors[0] else ""
