@@ -30,10 +30,10 @@ from bench.kube import selfsigned
 from dpf.api.core import ConfigMap, Pod
 from dpf.api.meta import Object, ObjectMeta
 from dpf.kube import credentials
-from dpf.kube.cache import Store
 from dpf.kube.http import HTTPClient
 from dpf.kube.kubeconfig import Connection
 from dpf.kube.reflector import Reflector
+from dpf.kube.store import Store
 
 KINDS: dict[str, type[Object]] = {"pods": Pod, "configmaps": ConfigMap}
 TARGETS = {"events_per_s": 60_000, "bytes_per_object": 7_000, "cpu_ms_per_request": 0.15}

@@ -16,10 +16,11 @@ from typing import Any, Final, TypeVar
 
 from dpf.api.meta import Key, Object
 from dpf.kube import errors, http, kubeconfig
-from dpf.kube.cache import Cache, IndexFunction
+from dpf.kube.cache import Cache
 from dpf.kube.client import Client
 from dpf.kube.kubeconfig import Connection
 from dpf.kube.reflector import REAL_TIME, Reflectors, Timing
+from dpf.kube.store import IndexFunction
 
 T = TypeVar("T", bound=Object)
 
@@ -65,7 +66,7 @@ Health = Connecting | Connected | Unreachable
 HealthCallback = Callable[[Key, Health, Health | None], None]
 """`callback(key, old, new)`; new is None when the cluster was removed. It must not raise."""
 ObjectCallback = Callable[[Key, Any, Any], None]
-"""`callback(cluster, old, new)` for one object of one cluster, as `cache.Callback`."""
+"""`callback(cluster, old, new)` for one object of one cluster, as `store.Callback`."""
 
 
 class Cluster:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -19,7 +18,7 @@ import msgspec
 from yarl import URL
 
 from dpf.api.meta import Object
-from dpf.kube import address, answers, codec, credentials, errors
+from dpf.kube import address, answers, codec, connections, credentials, errors
 from dpf.kube.client import Event, Listing, PatchType, Unreadable
 from dpf.kube.kubeconfig import Connection
 
@@ -34,12 +33,8 @@ RETRY_AFTER_CAP_S: Final = 10.0
 WATCHDOG_MARGIN_S: Final = 30.0
 MAX_LINE_BYTES: Final = 32 << 20
 """A longer watch event is no Kubernetes object (etcd's limit is 1.5 MiB); reading on would fill our memory."""
-_READ_BUFFER: Final = 1 << 16
-"""Small enough that a batch of objects stays in the processor's cache."""
 
 _JSON: Final = "application/json"
-_HEADERS: Final = {"Accept": _JSON, "Accept-Encoding": "identity", "User-Agent": "pydpf"}
-_IDLE_BEFORE_PROBE_S, _PROBE_INTERVAL_S, _PROBES = 15, 5, 3
 
 
 class _Version(msgspec.Struct):
@@ -136,7 +131,7 @@ class HTTPClient:
                 if batch.failure is not None:
                     raise answers.error_in_stream(batch.failure, request=request)
         finally:
-            _hang_up(response)
+            connections.hang_up(response)
 
     async def create(self, obj: T, *, dry_run: bool = False) -> T:
         """See `client.Client`."""
@@ -288,9 +283,9 @@ class HTTPClient:
         if self._closed:
             raise errors.Unreachable(f"the client of {self._name} is closed")
         if streaming:
-            self._streams = self._streams or _new_session(limit=0)
+            self._streams = self._streams or connections.new_session(limit=0)
             return self._streams
-        self._unary = self._unary or _new_session(limit=POOL)
+        self._unary = self._unary or connections.new_session(limit=POOL)
         return self._unary
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
@@ -316,34 +311,6 @@ async def _complete(pages: AsyncIterator[Listing[T]]) -> Listing[T]:
         unreadable += page.unreadable
         resource_version = page.resource_version
     return Listing(tuple(items), resource_version, tuple(unreadable))
-
-
-def _new_session(limit: int) -> aiohttp.ClientSession:
-    """Without what an API server's client never needs: cookies, proxies from the environment, decompression."""
-    connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=60, socket_factory=_new_socket)
-    return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
-        headers=_HEADERS, read_bufsize=_READ_BUFFER,
-    )
-
-
-def _new_socket(info: tuple[Any, Any, Any, Any, Any]) -> socket.socket:
-    """A socket that notices a peer which vanished without a word within half a minute, also on an idle watch."""
-    family, kind, protocol, _, _ = info
-    sock = socket.socket(family, kind, protocol)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE_BEFORE_PROBE_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_INTERVAL_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
-    return sock
-
-
-def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """End a stream. One still open is cut: a polite TLS goodbye would wait for an answer with nobody to own it."""
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
-    response.close()
 
 
 def _headers(credential: credentials.Credential, content_type: str | None) -> dict[str, str]:

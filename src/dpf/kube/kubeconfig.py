@@ -21,30 +21,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
-from dpf.kube import credentials, errors
+from dpf.kube import credentials, errors, untrustedyaml
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-MAX_BYTES: Final = 1 << 20
-"""The size limit of a Secret; nothing legal is larger."""
-
-_MAX_DEPTH: Final = 32
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
-_MAX_EVENTS: Final = 10_000
-_PLAIN: Final = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "map", "null", "seq", "str"))
-
-
-class _Loader(yaml.CSafeLoader):
-    """Only what a kubeconfig is made of. In particular no numbers: some of YAML's spellings take minutes to compute."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag in _PLAIN]
-        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
-    yaml_constructors = {
-        tag: construct for tag, construct in yaml.CSafeLoader.yaml_constructors.items() if tag is None or tag in _PLAIN
-    }
 
 
 class ClusterEntry(msgspec.Struct, kw_only=True):
@@ -290,33 +271,10 @@ def _resolve(config: Kubeconfig, path: str) -> str:
 
 
 def _load_yaml(raw: bytes | str, source: str) -> Any:  # noqa: ANN401 - checked by the caller
-    """Plain data. A YAML error quotes the text around it, so only the line number is told."""
-    if len(raw) > MAX_BYTES:
-        raise errors.CredentialsError(f"{source}: not a kubeconfig: larger than {MAX_BYTES} bytes")
     try:
-        _refuse_bombs(raw, source)
-        return yaml.load(raw, Loader=_Loader)  # noqa: S506 - safer than SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        raise errors.CredentialsError(f"{source}: not a kubeconfig: not valid YAML{line}") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise errors.CredentialsError(f"{source}: not a kubeconfig: not valid YAML") from None
-
-
-def _refuse_bombs(raw: bytes | str, source: str) -> None:
-    """Text that would keep the YAML library busy for seconds or hours.
-
-    Nested aliases (and merge keys made of them) expand without bound; time grows with the square of the nesting.
-    """
-    depth = 0
-    for number, event in enumerate(yaml.parse(raw, Loader=_Loader)):
-        if number > _MAX_EVENTS:
-            raise errors.CredentialsError(f"{source}: not a kubeconfig: more than {_MAX_EVENTS} entries")
-        if isinstance(event, yaml.AliasEvent):
-            raise errors.CredentialsError(f"{source}: not a kubeconfig: YAML aliases are not supported")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise errors.CredentialsError(f"{source}: not a kubeconfig: nested more than {_MAX_DEPTH} levels deep")
+        return untrustedyaml.load(raw)
+    except untrustedyaml.Refused as error:
+        raise errors.CredentialsError(f"{source}: not a kubeconfig: {error}") from None
 
 
 def _select(config: Kubeconfig, wanted: str | None) -> tuple[ClusterEntry, UserEntry, str]:

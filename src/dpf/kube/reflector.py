@@ -1,4 +1,4 @@
-"""Keeps a `cache.Store` equal to an API server: list, watch, and list again when history is lost.
+"""Keeps a `store.Store` equal to an API server: list, watch, and list again when history is lost.
 
 `clusters.Cluster` runs one `Reflectors` per cluster, which runs one `Reflector` per store. The rules are those of
 design section 5, and each is a test. No decision about objects is made here.
@@ -17,8 +17,9 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from dpf.api.meta import Object
 from dpf.kube import errors
-from dpf.kube.cache import Cache, Store
+from dpf.kube.cache import Cache
 from dpf.kube.client import Client, Event
+from dpf.kube.store import Store
 
 T = TypeVar("T", bound=Object)
 

@@ -127,7 +127,8 @@ def test_each_port_is_exposed_by_itself(helm: Path, ports: dict[str, bool], name
     (service,) = [o for o in _objects(helm, {**SEED, "exposedPorts": {"ports": ports}}) if o["kind"] == "Service"]
     assert [port["name"] for port in service["spec"]["ports"]] == names
     spec = service["spec"]
-    assert (spec["type"], spec["internalTrafficPolicy"], spec["externalTrafficPolicy"]) == ("NodePort", "Local", "Local")
+    policies = spec["type"], spec["internalTrafficPolicy"], spec["externalTrafficPolicy"]
+    assert policies == ("NodePort", "Local", "Local")
 
 
 def test_the_service_is_found_by_the_labels_it_was_given(helm: Path) -> None:

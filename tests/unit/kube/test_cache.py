@@ -11,8 +11,9 @@ import pytest
 from dpf.api.core import ConfigMap, Pod, PodSpec, Secret
 from dpf.api.meta import Key, LabelSelector, LabelSelectorRequirement, ObjectMeta
 from dpf.kube import errors, selectors
-from dpf.kube.cache import Cache, Scope, Store
+from dpf.kube.cache import Cache
 from dpf.kube.client import Event, EventType, Listing, Unreadable
+from dpf.kube.store import Scope, Store
 
 
 def a_pod(name: str, version: int = 1, *, namespace: str = "ns", node: str | None = None, **labels: str) -> Pod:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import pytest
 
 from dpf.api.core import ConfigMap, Node
 from dpf.api.meta import ObjectMeta
-from dpf.kube import errors, http
+from dpf.kube import connections, errors, http
 from dpf.kube.client import PatchType
 from dpf.kube.http import HTTPClient
 from dpf.kube.kubeconfig import Connection
@@ -233,3 +234,13 @@ async def test_an_error_carries_the_servers_words() -> None:
     async with serving(answer(body, 403)) as (client, _):
         with pytest.raises(errors.Forbidden, match=r'configmaps "a" is forbidden \(GET .*/configmaps/a: 403\)'):
             await client.get(ConfigMap, "a", "ns")
+
+
+def test_sockets_notice_a_peer_that_vanished() -> None:
+    with connections._new_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle, interval, probes = (
+            sock.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + interval * probes <= 30

@@ -17,10 +17,11 @@ from dpf.api.core import ConfigMap, Pod
 from dpf.api.meta import Key, ObjectMeta
 from dpf.kube import errors
 from dpf.kube import reflector as reflectors
-from dpf.kube.cache import Cache, Scope, Store
+from dpf.kube.cache import Cache
 from dpf.kube.client import Listing
 from dpf.kube.memory import MemoryCluster, Request
 from dpf.kube.reflector import Reflector, Reflectors, Timing
+from dpf.kube.store import Scope, Store
 
 
 def a_map(name: str, **data: str) -> ConfigMap:

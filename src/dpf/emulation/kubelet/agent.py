@@ -15,7 +15,7 @@ import structlog
 
 from dpf.api import core
 from dpf.api.meta import Key, object_key
-from dpf.emulation.kubelet import addresses, node, nodeports, podworker, records
+from dpf.emulation.kubelet import addresses, node, nodeports, podfolder, records
 from dpf.emulation.kubelet.addresses import NodeAddresses
 from dpf.emulation.kubelet.network import NetworkError
 from dpf.emulation.kubelet.node import NodeFacts
@@ -160,19 +160,15 @@ class Agent:
         """Once the pods are known: end and remove what belongs to pods that were deleted while nobody looked."""
         await self._cache.wait_synced(core.Pod)
         known = {pod.metadata.uid or "" for pod in self._cache.list(core.Pod)}
-        left = {uid for uid in self._found if uid not in known}
-        pods = self._node.folder / "pods"
-        for folder in sorted(pods.iterdir()) if pods.is_dir() else ():
-            uid = folder.name.rpartition("_")[2]
-            if uid not in known:
-                left.add(uid)
-                podworker.remove_folder(folder)
-        for uid in sorted(left):
+        folders = dict(podfolder.all_of(self._node.folder))
+        for uid in sorted({*self._found, *folders} - known):
             ended = self._node.processes.kill_strays(uid)
             try:
                 await self._node.network.remove_pod(uid)
             except NetworkError as error:
                 _LOG.warning("cannot remove the network of a pod that is gone", uid=uid, why=str(error))
+            if uid in folders:
+                podfolder.remove(folders[uid])
             _LOG.info("removed a pod that is gone", node=self._node.name, uid=uid, processes=ended)
 
     def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
@@ -228,7 +224,6 @@ class Agent:
     def _allocate(self) -> str:
         """An address that no pod of the node has, also none that has not been swept yet."""
         used = [worker.ip for worker in self._workers.values()]
-        pods = self._node.folder / "pods"
-        stored = [records.load(folder) for folder in pods.iterdir()] if pods.is_dir() else []
+        stored = [records.load(folder) for _, folder in podfolder.all_of(self._node.folder)]
         taken = {ip for ip in used if ip} | {record.ip for record in stored if record}
         return addresses.first_free(self._addresses, taken - {str(self._addresses.node)})

@@ -16,7 +16,7 @@ from typing import Final
 
 import dpf
 from dpf.api.core import Container, IntOrString, Pod
-from dpf.emulation.kubelet import environment, images, volumes
+from dpf.emulation.kubelet import environment, images, podfolder, volumes
 from dpf.emulation.kubelet.downward import Placement
 from dpf.emulation.kubelet.images import ImageRule
 from dpf.emulation.kubelet.probes import Target
@@ -52,7 +52,7 @@ class ContainerStarter:
         """Bring the pod's volumes on disk up to date. Raises MissingReference, OSError."""
         rendered = volumes.render(pod, sources or Sources(), self._placement(record))
         for name, content in rendered.items():
-            volumes.write(folder / "volumes" / name, content)
+            volumes.write(podfolder.volume(folder, name), content)
 
     def start(
         self, pod: Pod, record: PodRecord, container: Container, sources: Sources | None, *, folder: Path, log: Path,
@@ -64,7 +64,7 @@ class ContainerStarter:
             is_init = any(c.name == container.name for c in pod.spec.initContainers or ())
             return Started(exit=Exit(code=0, reason="Completed", at=self.clock.now()) if is_init else None)
         env = self._environment(pod, record, container, sources, folder)
-        volumes.link_mounts(container, folder / "volumes", _root(folder, container))
+        volumes.link_mounts(container, folder / "volumes", podfolder.root(folder, container.name))
         process = self.processes.start(Launch(
             pod_uid=record.uid, container=container.name, argv=images.build_argv(rule, container, env, sys.executable),
             env=env, folder=folder, log=log, netns=netns,
@@ -88,7 +88,7 @@ class ContainerStarter:
     ) -> dict[str, str]:
         standard = {
             "HOSTNAME": pod.metadata.name, "PYTHONPATH": _PACKAGES,
-            volumes.ROOT_VARIABLE: str(_root(folder, container)),
+            volumes.ROOT_VARIABLE: str(podfolder.root(folder, container.name)),
         }
         return environment.build(pod, container, sources or Sources(), self._placement(record), standard)
 
@@ -112,5 +112,3 @@ async def _execute(
     )
 
 
-def _root(folder: Path, container: Container) -> Path:
-    return folder / container.name / "root"

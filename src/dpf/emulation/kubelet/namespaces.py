@@ -143,13 +143,18 @@ class NamespaceNetwork:
 
 def remove_all(platform: str) -> None:
     """Take away every namespace and interface of that platform. Raises NetworkError; what is absent is fine."""
-    with _explained():
+
+    def remove() -> None:
         for name in netns_names(f"{re.escape(platform)}-.*"):
             remove_netns(name)
         with IPRoute() as ipr:
             for name in netlink.link_names(ipr):
                 if re.fullmatch(rf"{re.escape(platform)}(br|n[0-9]+)", name):
                     netlink.delete_link(ipr, name)
+
+    with _explained():
+        # The netlink library runs an event loop of its own, which a thread with a running one does not allow.
+        sockets.in_thread(remove)
 
 
 def ensure_netns(name: str) -> None:

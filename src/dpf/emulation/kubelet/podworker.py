@@ -8,8 +8,7 @@ what can be found out again: probes, deadlines of stops, fetched sources.
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,26 +18,25 @@ import msgspec
 import structlog
 
 from dpf.api import core
-from dpf.emulation.kubelet import podplan, podstatus, processes, records, volumes
+from dpf.emulation.kubelet import podfolder, podplan, podstatus, processes, records, volumes
 from dpf.emulation.kubelet.addresses import NoAddressLeft
 from dpf.emulation.kubelet.containers import ContainerStarter
 from dpf.emulation.kubelet.network import NetworkError, PodNetwork
 from dpf.emulation.kubelet.nodeclient import NodeClient
 from dpf.emulation.kubelet.podplan import Health, PodPlan, Waiting
+from dpf.emulation.kubelet.podreport import PodGone, PodReporter
 from dpf.emulation.kubelet.podsources import PodSources
-from dpf.emulation.kubelet.probes import ProbeSet
+from dpf.emulation.kubelet.probes import PodProbes, Probed
 from dpf.emulation.kubelet.processes import Found, Processes, Watcher
 from dpf.emulation.kubelet.records import Exit, PodRecord, ProcessRef
+from dpf.emulation.kubelet.retry import Retry
 from dpf.emulation.kubelet.sources import MissingReference
-from dpf.kube import client as port
 from dpf.kube import errors
 from dpf.local import files
 from dpf.local.supervisor.errors import StartFailed
 from dpf.runtime.clock import Clock
 
 _LOG: Final = structlog.get_logger(__name__)
-_FIRST_RETRY_S: Final = 0.1
-_LAST_RETRY_S: Final = 10.0
 _MIN_GRACE_S: Final = 1.0
 _ORPHAN_GRACE_S: Final = 2.0
 
@@ -59,37 +57,16 @@ class Node:
 
 
 @dataclass(slots=True)
-class _Retry:
-    """Something that failed and is tried again, each time later."""
-
-    at: datetime | None = None
-    failures: int = 0
-
-    def failed(self, now: datetime) -> None:
-        delay_s = min(_FIRST_RETRY_S * 2.0 ** min(self.failures, 10), _LAST_RETRY_S)
-        self.failures += 1
-        self.at = now + timedelta(seconds=delay_s)
-
-    def succeeded(self) -> None:
-        self.at, self.failures = None, 0
-
-    def is_due(self, now: datetime) -> bool:
-        return self.at is None or self.at <= now
-
-
-@dataclass(slots=True)
 class _Live:
     """What a worker holds in memory only."""
 
     netns: str | None = None
     attached: bool = False
-    probes: dict[str, ProbeSet] = field(default_factory=dict)
     stops: dict[str, datetime] = field(default_factory=dict)
     unprepared: dict[str, Waiting] = field(default_factory=dict)
     unconfigured: dict[str, Waiting] = field(default_factory=dict)
-    prepare: _Retry = field(default_factory=_Retry)
-    configure: _Retry = field(default_factory=_Retry)
-    report: _Retry = field(default_factory=_Retry)
+    prepare: Retry = field(default_factory=Retry)
+    configure: Retry = field(default_factory=Retry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +84,13 @@ class PodWorker:
         self._pod = pod
         self._node = node
         self._allocate = allocate
-        self._folder = pod_folder(node.folder, pod)
+        self._folder = podfolder.of_pod(node.folder, pod)
         self._record = records.load(self._folder)
         self._found = {item.container: item.process for item in found}
         self._is_known = False
         self._sources = PodSources(node.client)
+        self._reporter = PodReporter(node.client, node.clock)
+        self._probes = PodProbes(node.clock, self._wake)
         self._live = _Live()
         self._gone_since: datetime | None = None
         self._changed = asyncio.Event()
@@ -127,16 +106,11 @@ class PodWorker:
         """The pod's own address, once it has one."""
         return self._record.ip if self._record and not self._pod.spec.hostNetwork else None
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether its last reported status says Ready."""
-        return any(c.type == "Ready" and c.status == "True" for c in self._pod.status.conditions or ())
-
     def log_file(self, container: str, *, previous: bool) -> Path | None:
         """The log of the container's current life, or of the one before; None when there is none."""
         history = self._record.container(container) if self._record else records.ContainerRecord()
         life = history.previous if previous else history.life
-        return log_path(self._folder, container, life.attempt) if life and life.process else None
+        return podfolder.log(self._folder, container, life.attempt) if life and life.process else None
 
     def is_running(self, container: str) -> bool:
         """Whether the container runs."""
@@ -162,7 +136,7 @@ class PodWorker:
                     return
                 await self._wait(look.wake_at)
         finally:
-            await self._close_probes(self._live.probes)
+            await self._probes.close()
 
     async def _look(self) -> _Look:
         """One look at the pod: observe, plan, act, report."""
@@ -190,7 +164,7 @@ class PodWorker:
         if self._record is None:
             return None
         if self._found:
-            self._save(adopt(self._record, self._found, self._node.clock.now()))
+            self._save(records.adopt(self._record, self._found, self._node.clock.now()))
         self._watch_running()
         self._is_known = True
         return self._record
@@ -213,6 +187,9 @@ class PodWorker:
                 self._node.watcher.watch(process, self._on_end)
 
     def _on_end(self, process: ProcessRef) -> None:  # noqa: ARG002 - the next look finds out which
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
 
     def _observe_exits(self) -> None:
@@ -271,7 +248,7 @@ class PodWorker:
             self._stop(stop)
         for name in plan.start:
             self._start(name)
-        await self._align_probes()
+        await self._probes.align(self._probed())
 
     def _stop(self, stop: podplan.Stop) -> None:
         """Ask once; force when the time is over."""
@@ -291,7 +268,7 @@ class PodWorker:
         """Begin the container's next life; what cannot be started has ended at once."""
         now = self._node.clock.now()
         history = self._current.container(name)
-        log = log_path(self._folder, name, history.life.attempt + 1 if history.life else 0)
+        log = podfolder.log(self._folder, name, history.life.attempt + 1 if history.life else 0)
         try:
             started = self._node.starter.start(
                 self._pod, self._current, self._containers()[name], self._sources.value, folder=self._folder, log=log,
@@ -310,79 +287,50 @@ class PodWorker:
         if started.process is not None:
             self._node.watcher.watch(started.process, self._on_end)
 
-    async def _align_probes(self) -> None:
-        """Probes run exactly for the containers that run; an ended one's probe results are forgotten."""
-        running = {c.name: c for c in self._pod.spec.containers if self._current.container(c.name).is_running}
-        live = self._live
-        stale = {name: live.probes.pop(name) for name in list(live.probes) if name not in running}
-        await self._close_probes(stale)
-        for name, container in running.items():
-            life = self._current.container(name).life
-            if name in live.probes or life is None or life.process is None or self._is_ending:
+    def _probed(self) -> Iterator[Probed]:
+        """The lives that are to be probed: those of main containers that are processes."""
+        for container in self._pod.spec.containers:
+            life = self._current.container(container.name).life
+            if life is None or not life.is_running or life.process is None or self._is_ending:
                 continue
             target = self._node.starter.probe_target(
-                self._pod, self._current, container, self._sources.value, folder=self._folder, netns=live.netns
+                self._pod, self._current, container, self._sources.value, folder=self._folder, netns=self._live.netns
             )
-            live.probes[name] = ProbeSet(container, target, self._node.clock, self._changed.set)
-            live.probes[name].start()
+            yield Probed(container=container, attempt=life.attempt, target=target)
 
     def _health(self) -> Mapping[str, Health]:
-        return {name: probes.health for name, probes in self._live.probes.items()}
+        lives = {name: history.life for name, history in self._current.containers.items()}
+        return self._probes.health({name: life.attempt for name, life in lives.items() if life})
 
     async def _report(self, plan: PodPlan) -> bool:
-        """Patch the status where it differs; returns whether the API server has it."""
-        now, node = self._node.clock.now(), self._node
-        wanted = podstatus.build(
-            self._pod, self._current, self._health(), plan, host_ip=node.host_ip, attached=self._live.attached, now=now
-        )
-        changes = podstatus.changes(self._pod.status, wanted)
+        """Tell the API server what has become of the pod; whether it knows."""
         if self._gone_since is not None:
             return False
-        if not changes:
-            self._live.report.succeeded()
-            return True
-        if not self._live.report.is_due(now):
-            return False
-        meta = self._pod.metadata
+        wanted = podstatus.build(
+            self._pod, self._current, self._health(), plan, host_ip=self._node.host_ip, attached=self._live.attached,
+            now=self._node.clock.now(),
+        )
         try:
-            # The uid makes the server refuse the patch for a namesake that was created since.
-            reported = await node.client.patch(
-                core.Pod, meta.name, meta.namespace, patch={"metadata": {"uid": meta.uid}, "status": changes},
-                type=port.PatchType.STRATEGIC, subresource="status",
-            )
-        except (errors.NotFound, errors.Conflict):
+            reported = await self._reporter.report(self._pod, wanted)
+        except PodGone:
             self.orphan()
             return False
-        except errors.Error as error:
-            self._live.report.failed(now)
-            _LOG.warning("cannot report pod status", object=self._name, why=str(error))
-            return False
-        self._live.report.succeeded()
-        self._accept(reported)
-        return True
-
-    def _accept(self, reported: core.Pod) -> None:
-        """Take our own write as the newest version, unless the watch was faster."""
-        if int(reported.metadata.resourceVersion or 0) >= int(self._pod.metadata.resourceVersion or 0):
+        if reported is not None and _is_newer(reported, self._pod):
             self._pod = reported
+        return reported is not None
 
     async def _finish(self) -> bool:
         """Nothing runs: take away what the pod had here, and at last the object. False: try again later."""
-        now, node = self._node.clock.now(), self._node
-        if not self._live.report.is_due(now):
-            return False
+        self._node.processes.kill_strays(self._current.uid)
         try:
-            node.processes.kill_strays(self._current.uid)
-            await node.network.remove_pod(self._current.uid)
-            if self._gone_since is None:
-                await node.client.delete_pod_now(self._pod)
-        except (errors.NotFound, errors.Conflict):
-            pass  # Somebody else deleted it; what it had here is taken away already.
-        except (errors.Error, NetworkError) as error:
-            self._live.report.failed(now)
-            _LOG.warning("cannot finish pod", object=self._name, why=str(error))
+            await self._node.network.remove_pod(self._current.uid)
+        except NetworkError as error:
+            self._reporter.retry.failed(self._node.clock.now())
+            _LOG.warning("cannot remove the pod's network", object=self._name, why=str(error))
             return False
-        await asyncio.to_thread(remove_folder, self._folder)
+        if self._gone_since is None and not await self._reporter.delete(self._pod):
+            return False
+        await asyncio.to_thread(podfolder.remove, self._folder)
         return True
 
     def _next_wake(self, plan: PodPlan) -> datetime | None:
@@ -390,7 +338,7 @@ class PodWorker:
         live = self._live
         if plan.start:  # Something ended as soon as it was started: what follows it is due now.
             return self._node.clock.now()
-        moments = [plan.wake_at, live.report.at, *live.stops.values()]
+        moments = [plan.wake_at, self._reporter.retry.at, *live.stops.values()]
         if not self._is_ending and not self._is_over:
             moments.append(live.prepare.at or self._sources.refresh_at)
             moments.append(live.configure.at if live.unconfigured else None)
@@ -419,10 +367,6 @@ class PodWorker:
         records.store(self._folder, record)
         self._record = record
 
-    async def _close_probes(self, probes: Mapping[str, ProbeSet]) -> None:
-        for probe_set in probes.values():
-            await probe_set.close()
-
     def _containers(self) -> dict[str, core.Container]:
         return {c.name: c for c in (*(self._pod.spec.initContainers or ()), *self._pod.spec.containers)}
 
@@ -445,36 +389,9 @@ class PodWorker:
         return f"{self._pod.metadata.namespace}/{self._pod.metadata.name}"
 
 
-def pod_folder(node_folder: Path, pod: core.Pod) -> Path:
-    """`<node>/pods/<namespace>_<name>_<uid>`."""
-    meta = pod.metadata
-    return node_folder / "pods" / f"{meta.namespace}_{meta.name}_{meta.uid}"
-
-
-def log_path(pod_folder: Path, container: str, attempt: int) -> Path:
-    """The log of one life of a container."""
-    return pod_folder / container / f"{attempt}.log"
-
-
-def adopt(record: PodRecord, found: Mapping[str, ProcessRef], now: datetime) -> PodRecord:
-    """The record after an earlier kubelet's processes were found: one that it does not know is the next life.
-
-    Such a process exists when the kubelet was killed between starting it and writing that down.
-    """
-    for name, process in found.items():
-        history = record.container(name)
-        if history.life is not None and history.is_running:
-            if history.life.process == process:
-                continue
-            lost = Exit(code=137, reason="ContainerStatusUnknown", at=now)
-            history = records.ended(history, lost)
-        record = record.with_container(name, records.began(history, process, now))
-    return record
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a pod's folder; what cannot be removed now is found at the next start."""
-    shutil.rmtree(folder, ignore_errors=True)
+def _is_newer(one: core.Pod, other: core.Pod) -> bool:
+    """Whether `one` is not older: the watch may have been faster than the answer to our own write."""
+    return int(one.metadata.resourceVersion or 0) >= int(other.metadata.resourceVersion or 0)
 
 
 def _words(error: Exception) -> str:

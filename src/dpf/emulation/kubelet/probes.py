@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -129,6 +129,42 @@ class ProbeSet:
         if health != self.health:
             self.health = health
             self._on_change()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """One life of a container that is to be probed."""
+
+    container: Container
+    attempt: int
+    target: Target
+
+
+class PodProbes:
+    """The probes of a pod's running containers. An ended life's results are never taken for the next one's."""
+
+    def __init__(self, clock: Clock, on_change: Callable[[], None]) -> None:
+        self._clock = clock
+        self._on_change = on_change
+        self._sets: dict[tuple[str, int], ProbeSet] = {}
+
+    async def align(self, wanted: Iterable[Probed]) -> None:
+        """Probe exactly these lives from now on."""
+        lives = {(probed.container.name, probed.attempt): probed for probed in wanted}
+        for life in [life for life in self._sets if life not in lives]:
+            await self._sets.pop(life).close()
+        for life, probed in lives.items():
+            if life not in self._sets:
+                self._sets[life] = ProbeSet(probed.container, probed.target, self._clock, self._on_change)
+                self._sets[life].start()
+
+    def health(self, attempts: Mapping[str, int]) -> dict[str, Health]:
+        """Health by container name; `attempts` are the lives that run now."""
+        return {name: found.health for (name, attempt), found in self._sets.items() if attempts.get(name) == attempt}
+
+    async def close(self) -> None:
+        """Stop probing."""
+        await self.align(())
 
 
 async def ask(probe: Mapping[str, Any], container: Container, target: Target, timeout_s: float) -> str | None:

@@ -144,7 +144,7 @@ def is_running(process: ProcessRef) -> bool:
 def collect_exit(process: ProcessRef) -> Exit:
     """How it ended. The exit code of a process that an earlier kubelet started is not to be had."""
     now = datetime.now(UTC)
-    code = termination.reap(process.pid)
+    code = termination.reap(process.pid, process.start_ticks)
     if code is None:
         message = "the container ended, but its exit code is unknown: it was started by an earlier run of this kubelet"
         return Exit(code=137, reason="ContainerStatusUnknown", at=now, message=message)

@@ -6,6 +6,7 @@ is in it, and nothing secret is. Values only; `podworker` writes them, `podplan`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -99,6 +100,22 @@ def ended(record: ContainerRecord, exit: Exit) -> ContainerRecord:
     was_stable = (exit.at - record.life.started_at).total_seconds() >= STABLE_AFTER_S
     life = msgspec.structs.replace(record.life, exit=exit)
     return msgspec.structs.replace(record, life=life, crashes=1 if was_stable else record.crashes + 1)
+
+
+def adopt(record: PodRecord, found: Mapping[str, ProcessRef], now: datetime) -> PodRecord:
+    """The record after an earlier kubelet's processes were found: one that it does not know is the next life.
+
+    Such a process exists when the kubelet was killed between starting it and writing that down.
+    """
+    for name, process in found.items():
+        history = record.container(name)
+        if history.life is not None and history.is_running:
+            if history.life.process == process:
+                continue
+            lost = Exit(code=137, reason="ContainerStatusUnknown", at=now)
+            history = ended(history, lost)
+        record = record.with_container(name, began(history, process, now))
+    return record
 
 
 def load(folder: Path) -> PodRecord | None:

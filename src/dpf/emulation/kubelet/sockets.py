@@ -9,8 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -36,21 +36,8 @@ def inside(netns: str | None, function: Callable[[], R]) -> R:
 
 def in_thread(function: Callable[[], R]) -> R:
     """Call `function` in a new thread and wait for it: whatever it does to its thread ends with it."""
-    result: list[R] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(function())
-        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, never swallowed
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="netns")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns") as thread:
+        return thread.submit(function).result()
 
 
 def listen_tcp(address: str, port: int, netns: str | None) -> socket.socket:

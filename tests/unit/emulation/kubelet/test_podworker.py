@@ -288,7 +288,7 @@ async def test_an_api_server_that_is_away_stops_no_container(world: World) -> No
 
 async def test_a_liveness_probe_restarts_and_a_readiness_probe_holds_back(world: World) -> None:
     await world.create(containers=[core.Container(
-        name="c0", image="shell:1", args=["exec sleep 60"],
+        name="c0", image="shell:1", args=["rm -f sick; exec sleep 60"],
         readinessProbe={"exec": {"command": ["test", "-e", "ready"]}},
         livenessProbe={"exec": {"command": ["test", "!", "-e", "sick"]}, "periodSeconds": 1, "failureThreshold": 1},
     )])
@@ -299,7 +299,7 @@ async def test_a_liveness_probe_restarts_and_a_readiness_probe_holds_back(world:
         (folder / "ready").touch()
         await world.api.until(_is_ready)
         (folder / "sick").touch()
-        pod = await world.api.until(lambda p: p is not None and _container(p).restartCount == 1)
+        pod = await world.api.until(lambda p: p is not None and _container(p).restartCount == 1 and _is_ready(p))
     assert _container(pod).lastState.terminated.exitCode == 143
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.pods import NOW, PROCESS, a_record, ended, running
 
-from dpf.emulation.kubelet import podworker, records
+from dpf.emulation.kubelet import records
 from dpf.emulation.kubelet.records import ContainerRecord, Exit, ProcessRef
 
 OTHER = ProcessRef(pid=4_000_001, start_ticks=2)
@@ -52,17 +52,17 @@ def test_what_has_ended_cannot_end_again() -> None:
 
 def test_a_known_process_is_adopted_as_it_is() -> None:
     record = a_record(main=running(attempt=2))
-    assert podworker.adopt(record, {"main": PROCESS}, NOW) == record
+    assert records.adopt(record, {"main": PROCESS}, NOW) == record
 
 
 def test_a_process_that_was_started_but_not_written_down_is_the_next_life() -> None:
-    adopted = podworker.adopt(a_record(main=ended(1, attempt=4)), {"main": OTHER}, NOW).container("main")
+    adopted = records.adopt(a_record(main=ended(1, attempt=4)), {"main": OTHER}, NOW).container("main")
     assert adopted.life is not None
     assert (adopted.life.attempt, adopted.life.process, adopted.is_running) == (5, OTHER, True)
 
 
 def test_a_life_that_was_replaced_unseen_has_ended_unknown() -> None:
-    adopted = podworker.adopt(a_record(main=running()), {"main": OTHER}, NOW).container("main")
+    adopted = records.adopt(a_record(main=running()), {"main": OTHER}, NOW).container("main")
     assert adopted.previous is not None
     assert adopted.previous.exit is not None
     assert adopted.previous.exit.reason == "ContainerStatusUnknown"
