@@ -83,7 +83,9 @@ class Platform:
         self.kubectl("apply", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
     def wait(self, resource: str, condition: str, namespace: str, timeout_s: int = 60) -> None:
-        """kubectl wait."""
+        """kubectl wait; an object that is not there yet is waited for, too."""
+        if condition != "delete":
+            self.kubectl("wait", "--for=create", resource, "-n", namespace, f"--timeout={timeout_s}s")
         self.kubectl("wait", f"--for={condition}", resource, "-n", namespace, f"--timeout={timeout_s}s")
 
     @asynccontextmanager

@@ -183,6 +183,18 @@ async def test_nodes_come_and_go_with_the_configuration(kubelet: Kubelet, admin:
     await admin.delete(core.Node, second)
 
 
+async def test_a_node_joins_as_soon_as_its_token_is_good(kubelet: Kubelet, admin: HTTPClient) -> None:
+    waiting = f"{kubelet.platform}-3"
+    kubelet.names = [*kubelet.names, waiting]
+    await asyncio.to_thread((kubelet.folder / "token").write_text, "no token at all")
+    kubelet.configure()
+    log = kubelet.folder / "log"
+    await _until(lambda: "the bootstrap token is malformed" in log.read_text())
+    assert "no token at all" not in await asyncio.to_thread(log.read_text)
+    kubelet.configure(await kubelet.cluster.mint())
+    await until_node(admin, waiting)
+
+
 async def test_removal_leaves_nothing_on_the_machine(kubelet: Kubelet, admin: HTTPClient) -> None:
     await until_node(admin, kubelet.names[0])
     left = f"left-{kubelet.platform}"

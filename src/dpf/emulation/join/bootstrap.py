@@ -12,7 +12,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -212,8 +212,3 @@ async def _opened(connect: Connect, access: Access) -> AsyncIterator[Client]:
         yield client
     finally:
         await client.aclose()
-
-
-def utc_now() -> datetime:
-    """The wall clock, for callers that have no clock of their own."""
-    return datetime.now(UTC)

@@ -57,9 +57,12 @@ async def _run(path: Path, loaded: config.Config) -> int:
     await asyncio.wait({follower, stopping}, return_when=asyncio.FIRST_COMPLETED)
     for task in (follower, stopping):
         task.cancel()
-    await asyncio.gather(follower, stopping, return_exceptions=True)
+    failure, _ = await asyncio.gather(follower, stopping, return_exceptions=True)
     await running.close()
-    return 0 if stop.is_set() else 1
+    if stop.is_set():
+        return 0
+    _LOG.critical("the kubelet process ends", exc_info=failure)
+    return 1
 
 
 async def _follow(path: Path, running: nodes.Nodes, look: asyncio.Event) -> None:

@@ -45,11 +45,6 @@ class Agent:
         self._ports_changed = asyncio.Event()
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    @property
-    def workers(self) -> tuple[PodWorker, ...]:
-        """Workers of the pods that are on this node now."""
-        return tuple(self._workers.values())
-
     async def run(self) -> None:
         """Until cancelled. Raises Unauthorized when the node's certificate is not accepted any more."""
         registered = await self._register()
@@ -91,22 +86,25 @@ class Agent:
         return named[-1] if named else None
 
     async def _register(self) -> core.Node:
-        """Create the Node, or bring the one that is there up to date. Tries until the API server answers."""
+        """Have the Node in the cluster as we say it is. Tries until the API server answers."""
         while True:
-            now = self._node.clock.now()
-            wanted = node.build(self._facts, now)
             try:
-                try:
-                    return await self._node.client.create(wanted)
-                except errors.AlreadyExists:
-                    current = await self._node.client.get(core.Node, self._node.name)
-                    changes = node.metadata_changes(current, wanted)
-                    if changes:
-                        await self._node.client.patch(core.Node, self._node.name, patch=changes)
-                    return await self._report_status(current)
+                return await self._create_or_update()
             except (errors.Transient, errors.NotFound) as error:
                 _LOG.warning("cannot register node", node=self._node.name, why=str(error))
                 await self._node.clock.sleep(_RETRY_S)
+
+    async def _create_or_update(self) -> core.Node:
+        """Create the Node, or bring the one that is there up to date."""
+        wanted = node.build(self._facts, self._node.clock.now())
+        try:
+            return await self._node.client.create(wanted)
+        except errors.AlreadyExists:
+            current = await self._node.client.get(core.Node, self._node.name)
+        changes = node.metadata_changes(current, wanted)
+        if changes:
+            await self._node.client.patch(core.Node, self._node.name, patch=changes)
+        return await self._report_status(current)
 
     async def _report_status(self, current: core.Node) -> core.Node:
         wanted = node.build_status(self._facts, current.status.conditions or (), self._node.clock.now())

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-
 import dpf
 from dpf.api import core
 from dpf.api.core import IntOrString
@@ -101,11 +99,6 @@ def metadata_changes(current: core.Node, wanted: core.Node) -> dict[str, Any]:
     return {"metadata": patch} if patch else {}
 
 
-def status_differs(current: core.NodeStatus, wanted: core.NodeStatus) -> bool:
-    """Whether more than heartbeat times is different."""
-    return _without_times(current) != _without_times(wanted)
-
-
 def build_lease(node: core.Node, now: datetime) -> core.Lease:
     """The node's Lease; it goes with its Node."""
     name = node.metadata.name
@@ -148,12 +141,3 @@ def _system_info(facts: NodeFacts) -> core.NodeSystemInfo:
         machineID=identity.hex, systemUUID=str(identity), operatingSystem="linux",
         osImage=f"Emulated BlueField DPU (pydpf {dpf.__version__})",
     )
-
-
-def _without_times(status: core.NodeStatus) -> core.NodeStatus:
-    conditions = {
-        c.type: msgspec.structs.replace(c, lastHeartbeatTime=None, lastTransitionTime=None)
-        for c in status.conditions or ()
-    }
-    ordered = [conditions[type_] for type_ in sorted(conditions)]
-    return msgspec.structs.replace(status, conditions=ordered)

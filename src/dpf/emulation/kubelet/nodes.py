@@ -13,6 +13,7 @@ import platform
 import shutil
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -114,9 +115,7 @@ class EmulatedNode:
         stored = identities.load(self._folder)
         pins = [discovery.parse_pin(pin) for pin in join.caPins]
         if stored and identities.is_usable(stored, node=self._config.name, server=join.server, pins=pins, now=now):
-            if now < identities.renewal_time(stored):
-                return stored
-            return await bootstrap.renew(self._config.name, stored, self._folder, nodeclient.connect)
+            return stored if now < identities.renewal_time(stored) else await self._renew(stored)
         token = await asyncio.to_thread(_read_token, Path(join.tokenFile))
         parameters = bootstrap.parse_config(
             node=self._config.name, server=join.server, token=token, pins=join.caPins
@@ -126,6 +125,15 @@ class EmulatedNode:
         took_s = round(self._plant.clock.monotonic() - started, 3)
         _LOG.info("node has joined", node=self._config.name, server=join.server, seconds=took_s)
         return identity
+
+    async def _renew(self, stored: Identity) -> Identity:
+        """The next identity, or the stored one while it is valid and nobody gives us another."""
+        try:
+            return await bootstrap.renew(self._config.name, stored, self._folder, nodeclient.connect)
+        except (join_errors.JoinError, errors.Transient, errors.Forbidden) as error:
+            _LOG.warning("cannot renew the node's certificate", node=self._config.name, why=str(error),
+                         expires=stored.expires.isoformat())
+            return stored
 
     async def _serve(self, identity: Identity) -> None:
         """Run the agent until the certificate is due for renewal, or the node's network has broken or been mended."""
@@ -162,8 +170,12 @@ class EmulatedNode:
             await self._plant.clock.sleep(_LAST_RETRY_S if problem else _CHECK_NETWORK_S)
 
     async def _until_renewal(self, identity: Identity) -> None:
-        """Until it is time for the next certificate. Looked at every hour: a machine may have slept."""
-        due = identities.renewal_time(identity)
+        """Until it is time to ask for the next certificate; after a refusal that is an hour later, or the end.
+
+        Looked at every hour: a machine may have slept.
+        """
+        again = self._plant.clock.now() + timedelta(seconds=_CHECK_RENEWAL_S)
+        due = min(max(identities.renewal_time(identity), again), identity.expires)
         while (left_s := (due - self._plant.clock.now()).total_seconds()) > 0:
             await self._plant.clock.sleep(min(left_s, _CHECK_RENEWAL_S))
 
@@ -195,7 +207,10 @@ class Nodes:
         for name in [name for name in self._running if name not in wanted]:
             _, node, task = self._running.pop(name)
             await _cancel([task])
-            await node.switch_off()
+            try:
+                await node.switch_off()
+            except (NetworkError, OSError) as error:
+                _LOG.error("cannot remove everything of a node", node=name, why=str(error))
         for name, node_config in wanted.items():
             if name in self._running and self._running[name][0] == node_config and shared == self._shared:
                 continue
