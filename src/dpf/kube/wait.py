@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import cast
 
 from dpf.api.meta import Object
 from dpf.kube import client as port
@@ -42,11 +44,13 @@ async def _follow(
     current = listing.items[0] if listing.items else None
     if accept(current):
         return True, current
-    async for batch in client.watch(kind, namespace, resource_version=listing.resource_version, fields=fields):
-        for event in batch:
-            gone = event.type is port.EventType.DELETED
-            if (gone or event.object is not None) and accept(None if gone else event.object):
-                return True, None if gone else event.object
+    watch = client.watch(kind, namespace, resource_version=listing.resource_version, fields=fields)
+    async with aclosing(cast("AsyncGenerator[Sequence[port.Event[port.T]], None]", watch)) as batches:
+        async for batch in batches:
+            for event in batch:
+                gone = event.type is port.EventType.DELETED
+                if (gone or event.object is not None) and accept(None if gone else event.object):
+                    return True, None if gone else event.object
     return False, None
 
 

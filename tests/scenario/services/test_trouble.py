@@ -126,13 +126,13 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for() -> None:
 @pytest.mark.parametrize(("status", "message"), [
     ({"sync": "OutOfSync"}, UNREADY),
     ({"sync": "OutOfSync", "conditions": [{"type": "ComparisonError", "message": "chart \"x\" version 9 not found"}]},
-     f"{UNREADY} Argo CD says: chart \"x\" version 9 not found. Check spec.helmChart.source: chart and version must "
-     "exist in the repository."),
+     (f"{UNREADY} Argo CD says: chart \"x\" version 9 not found. Check spec.helmChart.source: chart and version must "
+     "exist in the repository.")),
     ({"sync": "OutOfSync", "conditions": [
         {"type": "SharedResourceWarning", "message": "no matter"},
         {"type": "InvalidSpecError", "message": "x509: certificate signed by unknown authority"},
-    ]}, f"{UNREADY} Argo CD says: x509: certificate signed by unknown authority. Give Argo CD the certificate "
-     "authority of the repository, or correct spec.helmChart.source.repoURL."),
+    ]}, (f"{UNREADY} Argo CD says: x509: certificate signed by unknown authority. Give Argo CD the certificate "
+     "authority of the repository, or correct spec.helmChart.source.repoURL.")),
     ({"sync": "OutOfSync", "operationState": {"phase": "Failed", "message": "one or more objects failed to apply"}},
      f"{UNREADY} Argo CD says: one or more objects failed to apply"),
 ], ids=["out-of-sync", "no-such-chart", "bad-certificate", "sync-failed"])

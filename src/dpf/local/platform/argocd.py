@@ -67,7 +67,9 @@ def specs(
         name=REDIS, cwd=where.root, log=settings.state / "logs" / f"{REDIS}.log",
         argv=(
             str(parts["redis-server"]), "--port", "0", "--unixsocket", str(where.redis_socket), "--unixsocketperm",
-            "700", "--save", "", "--appendonly", "no", "--daemonize", "no", "--set-proc-title", "no", "--dir", str(where.root),
+            "700", "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(where.root),
+            # With a title of its own it would wipe the marks by which the supervisor finds it.
+            "--set-proc-title", "no",
         ),
     )
     repo_server = ProcessSpec(

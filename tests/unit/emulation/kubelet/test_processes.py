@@ -60,7 +60,7 @@ async def test_the_exit_code_of_somebody_elses_child_is_unknown() -> None:
 async def test_force_ends_the_whole_group(tmp_path: Path, node: Processes) -> None:
     process = node.start(_launch(tmp_path, "/bin/sh", "-c", "trap '' TERM; sleep 60 & echo deaf; sleep 60"))
     async with asyncio.timeout(10):
-        while await asyncio.to_thread((tmp_path / "log").read_text) != "deaf\n":
+        while await asyncio.to_thread((tmp_path / "log").read_text) != "deaf\n":  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     processes.ask_to_end(process)
     assert processes.is_running(process)
