@@ -117,7 +117,7 @@ async def test_a_pod_runs_and_a_settled_one_is_not_written_again(world: World) -
     async with world.worker() as (worker, _):
         pod = await world.api.until(_is_ready)
         assert (pod.status.phase, pod.status.podIP) == ("Running", "127.19.0.2")
-        assert world.program() in {"sleep", "coreutils", "busybox"}
+        await _until(lambda: world.program() in {"sleep", "coreutils", "busybox"})
         version = world.api.resource_version
         for _ in range(3):
             worker.update(pod)
