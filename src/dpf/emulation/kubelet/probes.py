@@ -8,6 +8,7 @@ Startup Probes".
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import ssl
@@ -211,7 +212,9 @@ async def _ask_command(action: Mapping[str, Any], target: Target) -> str | None:
         code = await process.wait()
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            # It may have ended without our knowing yet. An error here would take the place of a cancellation.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     return None if code == 0 else f"the command ended with exit code {code}"
 

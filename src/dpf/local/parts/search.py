@@ -57,7 +57,8 @@ def find(part: Part, options: Options) -> Found | NotFound:
     path, passed_over = _on_path(part, options)
     if path is not None:
         return Found(part=part, path=path, source=Source.PATH, notes=passed_over)
-    tried = (f"{part.variable} is not set", *passed_over)
+    on_path = passed_over or tuple(f"no {name} on PATH" for name in part.executables[:1])
+    tried = (f"{part.variable} is not set", *on_path)
     if part.go is None and part.release is None:
         return NotFound(part=part, tried=tried)
     cached = cache.find(options.cache, part, recipes.accepted(part, options.arch))
@@ -84,7 +85,7 @@ def _on_path(part: Part, options: Options) -> tuple[Path | None, tuple[str, ...]
         if version == part.version:
             return program, tuple(notes)
         notes.append(f"{program} is passed over: it is {version or 'of unknown version'}, {part.version} is needed")
-    return None, tuple(notes) or (f"no {part.executables[0]} on PATH",)
+    return None, tuple(notes)
 
 
 def _candidates(part: Part, options: Options) -> list[Path]:
