@@ -14,7 +14,7 @@ from tools.rbacgen import __main__ as rbacgen
 GENERATORS = {
     "crds": (crdgen.FOLDER, crdgen.files, "*.yaml"),
     "rbac": (rbacgen.FOLDER, rbacgen.files, "*.yaml"),
-    "reference": (docsgen.FOLDER, docsgen.files, "*.md"),
+    "reference": (docsgen.FOLDER, docsgen.files, docsgen.PATTERN),
 }
 
 

@@ -185,7 +185,7 @@ async def test_what_is_missing_is_said_and_waited_for(world: World) -> None:
             metadata=ObjectMeta(name="settings", namespace="ns"), data={"color": "red"}
         ))
         await world.api.until(_is_ready)
-    assert world.log() == "red\n"
+        await _until(lambda: world.log() == "red\n")
 
 
 async def test_volumes_and_token_are_found_below_the_root(world: World) -> None:
@@ -288,7 +288,7 @@ async def test_an_api_server_that_is_away_stops_no_container(world: World) -> No
 
 async def test_a_liveness_probe_restarts_and_a_readiness_probe_holds_back(world: World) -> None:
     await world.create(containers=[core.Container(
-        name="c0", image="shell:1", args=["rm -f sick; exec sleep 60"],
+        name="c0", image="shell:1", args=["trap 'rm -f sick; exit 143' TERM; while :; do sleep 0.01; done"],
         readinessProbe={"exec": {"command": ["test", "-e", "ready"]}},
         livenessProbe={"exec": {"command": ["test", "!", "-e", "sick"]}, "periodSeconds": 1, "failureThreshold": 1},
     )])
