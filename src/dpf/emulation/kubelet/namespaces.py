@@ -77,7 +77,9 @@ class NamespaceNetwork:
             netlink.ensure_address(ipr, index, IPv4Interface((own.gateway, own.node_network.prefixlen)))
             netlink.ensure_route(ipr, own.pod_network, index, source=own.gateway)
             ensure_netns(self._netns)
-            netlink.ensure_veth(ipr, self._outside, peer=_INSIDE, peer_netns=self._netns, bridge=bridge)
+            netlink.ensure_veth(
+                ipr, self._outside, peer=_INSIDE, peer_netns=self._netns, peer_mac=_mac(str(own.node)), bridge=bridge
+            )
         sockets.inside(self._netns, self._set_up_node)
 
     def _set_up_node(self) -> None:
@@ -107,13 +109,19 @@ class NamespaceNetwork:
 
     def _ensure_pod(self, netns: str, uid: str, ip: str) -> None:
         ensure_netns(netns)
-        sockets.inside(self._netns, lambda: self._plug_in(netns, uid))
+        sockets.inside(self._netns, lambda: self._plug_in(netns, uid, ip))
         sockets.inside(netns, lambda: self._set_up_pod(ip))
 
-    def _plug_in(self, netns: str, uid: str) -> None:
-        """Inside the node's namespace."""
+    def _plug_in(self, netns: str, uid: str, ip: str) -> None:
+        """Inside the node's namespace.
+
+        The hardware address follows from the pod's: a neighbour that still remembers an earlier pod of this address
+        reaches the new one.
+        """
         with IPRoute() as ipr:
-            netlink.ensure_veth(ipr, _pod_port(uid), peer=_INSIDE, peer_netns=netns, bridge=_POD_BRIDGE)
+            netlink.ensure_veth(
+                ipr, _pod_port(uid), peer=_INSIDE, peer_netns=netns, peer_mac=_mac(ip), bridge=_POD_BRIDGE
+            )
 
     def _set_up_pod(self, ip: str) -> None:
         """Inside the pod's namespace."""

@@ -41,10 +41,10 @@ def ensure_bridge(ipr: IPRoute, name: str, mac: str) -> int:
     return index
 
 
-def ensure_veth(ipr: IPRoute, name: str, *, peer: str, peer_netns: str, bridge: str) -> None:
-    """A veth pair: `name` here as a port of `bridge`, `peer` in the other namespace."""
+def ensure_veth(ipr: IPRoute, name: str, *, peer: str, peer_netns: str, peer_mac: str, bridge: str) -> None:
+    """A veth pair: `name` here as a port of `bridge`, `peer` in the other namespace with the address `peer_mac`."""
     if find_link(ipr, name) is None:
-        there = {"ifname": peer, "net_ns_fd": peer_netns}
+        there = {"ifname": peer, "net_ns_fd": peer_netns, "address": peer_mac}
         _tolerate(errno.EEXIST, lambda: ipr.link("add", ifname=name, kind="veth", peer=there))
     ipr.link("set", index=_require(ipr, name), master=_require(ipr, bridge), state="up")
 
