@@ -106,6 +106,21 @@ async def test_making_again_changes_nothing_and_mends_what_was_broken(platform: 
     listening.close()
 
 
+async def test_the_next_pod_of_an_address_is_reached_at_once(platform: str) -> None:
+    """Whoever spoke to the first one still has its hardware address in mind."""
+    node, address = _node(platform, 0), "198.19.251.2"
+    await node.ensure_node()
+    for uid in ("uid-1", "uid-2"):
+        netns = await node.ensure_pod(uid, address)
+        assert netns is not None
+        for asking in (None, node.node_netns):
+            listening, thread = _echo_in(netns, address)
+            assert _ask(asking, address) == b"hello"
+            thread.join()
+            listening.close()
+        await node.remove_pod(uid)
+
+
 async def test_a_pod_and_a_node_go_without_the_others(platform: str) -> None:
     first, second = _node(platform, 0), _node(platform, 1)
     for node, ip in ((first, "198.19.251.2"), (second, "198.19.251.34")):
