@@ -44,8 +44,8 @@ def main() -> int:
         return 1
     total = parts_s + platform_s + service_s
     print(
-        f"\nThe platform goes on running: `eval \"$({relative(DPFCTL)} local env)\"` points kubectl at it, "
-        f"`{relative(DPFCTL)} local down` removes it."
+        f"\nThe platform goes on running: `eval \"$({typed(DPFCTL)} local env)\"` points kubectl at it, "
+        f"`{typed(DPFCTL)} local down` removes it."
     )
     print(
         f"demo: ready in {total:.1f} s (parts {parts_s:.1f} s, platform {platform_s:.1f} s, service {service_s:.1f} s)"
@@ -106,6 +106,11 @@ def timed(step: Callable[[], None]) -> float:
     began = time.monotonic()
     step()
     return time.monotonic() - began
+
+
+def typed(path: Path) -> str:
+    """A program of this checkout as it is typed in its folder."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def relative(path: Path) -> str:

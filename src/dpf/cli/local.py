@@ -22,6 +22,9 @@ _state = click.option(
 @click.group()
 def local() -> None:
     """Run the whole system on this machine: real engines, emulated DPUs."""
+    from dpf.runtime import logs
+
+    logs.configure(console=True, level="WARNING")
 
 
 @local.command()
