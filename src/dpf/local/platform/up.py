@@ -198,10 +198,10 @@ async def _start_host_controllers(platform: Platform, api_server: Process) -> No
 async def _install(host: port.Client, crds: Sequence[core.CustomResourceDefinition]) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(manifests.ensure_crds(host, crds))
-        group.create_task(manifests.ensure(host, [objects.namespace()]))
-    await manifests.ensure(host, [
-        objects.dpu_cluster(), objects.operator_config(), *argocd.objects(), *objects.controllers_rbac(),
-    ])
+        # Our controllers are starting meanwhile, and need their roles first.
+        await manifests.ensure(host, [objects.namespace()])
+        await manifests.ensure(host, [*objects.controllers_rbac(), *argocd.objects()])
+    await manifests.ensure(host, [objects.dpu_cluster(), objects.operator_config()])
 
 
 async def _start_argocd_controller(platform: Platform) -> None:
