@@ -52,7 +52,7 @@ unit: setup ## unit, architecture, golden and scenario tests: no engines needed
 	@$(BIN)/pytest -q -n 2 tests/unit tests/architecture tests/golden tests/scenario
 
 golden: setup ## write the golden files anew; look at the diff
-	@DPF_GOLDEN=write $(BIN)/pytest -q tests/golden
+	@UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 
 conformance: setup parts ## one suite per port, on the fake and on the real engine
 	@$(BIN)/pytest -q tests/conformance

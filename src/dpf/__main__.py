@@ -31,7 +31,7 @@ def main() -> None:
 @main.command()
 @click.argument("controllers", type=click.Choice(["all", "services", "provisioning", "cluster-manager"]))
 @click.argument("manager", required=False, type=click.Choice(["static", _LOCAL]))
-@click.option("--kubeconfig", default=None, help="Host cluster; default: KUBECONFIG, ~/.kube/config or in-cluster.")
+@click.option("--kubeconfig", default=None, help="Host cluster; default: KUBECONFIG, in-cluster or ~/.kube/config.")
 @click.option("--metrics-address", default="127.0.0.1:8080", show_default=True, help="Metrics and probes; '' for none.")
 @click.option("--leader-elect/--no-leader-elect", default=True, show_default=True)
 @click.option("--namespace", default=DPF_NAMESPACE, show_default=True, help="Where the Lease lives.")

@@ -27,6 +27,7 @@ from dpf.local.supervisor import spec as specs
 from dpf.runtime.clock import Clock
 
 _PACKAGES: Final = str(Path(dpf.__file__).resolve().parents[1])
+_STEERING: Final = ("LD_", "PYTHON")
 """Where our own package is found by the programs of an image rule, also when it runs out of a checkout."""
 
 
@@ -75,7 +76,13 @@ class ContainerStarter:
         self, pod: Pod, record: PodRecord, container: Container, sources: Sources | None, *, folder: Path,
         netns: str | None,
     ) -> Target:
-        """Where the container is probed. A command probe runs with the container's environment and network."""
+        """Where the container is probed. A command probe runs with the container's environment and network.
+
+        Only where the image's rule allows it: the command is a program of this machine.
+        """
+        rule = images.find_rule(self.rules, container.image)
+        if rule is None or not rule.commands:
+            return Target(ip=record.ip, execute=None)
 
         def execute(command: list[str]) -> Awaitable[asyncio.subprocess.Process]:
             env = self._environment(pod, record, container, sources, folder)
@@ -87,10 +94,12 @@ class ContainerStarter:
         self, pod: Pod, record: PodRecord, container: Container, sources: Sources | None, folder: Path
     ) -> dict[str, str]:
         standard = {
-            "HOSTNAME": pod.metadata.name, "PYTHONPATH": _PACKAGES,
+            "HOSTNAME": pod.metadata.name,
             volumes.ROOT_VARIABLE: str(podfolder.root(folder, container.name)),
         }
-        return environment.build(pod, container, sources or Sources(), self._placement(record), standard)
+        built = environment.build(pod, container, sources or Sources(), self._placement(record), standard)
+        # The programs are this machine's: a pod must not choose what their loader or interpreter loads.
+        return {k: v for k, v in built.items() if not k.startswith(_STEERING)} | {"PYTHONPATH": _PACKAGES}
 
     def _placement(self, record: PodRecord) -> Placement:
         return Placement(pod_ip=record.ip, host_ip=self.host_ip, allocatable=self.allocatable)

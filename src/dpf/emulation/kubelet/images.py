@@ -23,11 +23,13 @@ ARGS: Final = "{args}"
 class ImageRule(Model, forbid_unknown_fields=True):
     """`pattern` is a shell pattern over the whole image reference; `argv` may hold placeholders as whole elements.
 
-    `{python}` is this interpreter, `{command}` and `{args}` are the container's own, with $(VAR) expanded.
+    `commands` allows probes to run programs of this machine. `{python}` is this interpreter, `{command}` and `{args}`
+    are the container's own, with $(VAR) expanded.
     """
 
     pattern: str
     argv: list[str]
+    commands: bool = False
 
 
 DEFAULT_IMAGES: Final = (

@@ -92,6 +92,13 @@ def _write_configuration(platform: settings.Settings, kubeconfig_path: Path, pat
     files.write_atomic(path, msgspec.json.format(content))
 
 
+async def remove_others(client: port.Client, node_names: tuple[str, ...]) -> None:
+    """Delete Nodes that the platform no longer has, as a cluster manager does when a machine is taken away."""
+    for node in (await client.list(core.Node)).items:
+        if node.metadata.name not in node_names:
+            await client.delete(core.Node, node.metadata.name, uid=node.metadata.uid)
+
+
 async def wait_ready(client: port.Client, node_names: tuple[str, ...], timeout_s: float) -> None:
     """Return when every node is Ready. Raises kube Timeout naming the one that is not."""
     async with asyncio.TaskGroup() as group:

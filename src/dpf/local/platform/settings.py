@@ -101,7 +101,10 @@ def complete(settings: Settings) -> Settings:
         if name not in chosen:
             chosen[name] = ports.find_free_port(avoid=taken)
             taken.add(chosen[name])
-    slot = settings.address_slot if settings.address_slot is not None else addresses.free_slot()
+    slot = settings.address_slot
+    if slot is None:
+        # On loopback there are no routes to look at; the id tells platforms apart.
+        slot = addresses.free_slot() if settings.pod_network == "netns" else int(settings.id, 16) % addresses.SLOTS
     return msgspec.structs.replace(settings, ports=chosen, address_slot=slot)
 
 
@@ -120,6 +123,12 @@ def resolve(
     if saved and network != saved.pod_network:
         raise errors.PreflightError(
             f"this platform was made with --pod-network {saved.pod_network}; run `dpfctl local down` before changing it"
+        )
+    moved = sorted(name for name, port in wanted_ports.items() if saved and saved.ports.get(name, port) != port)
+    if saved and moved:
+        raise errors.PreflightError(
+            f"this platform uses port {saved.ports[moved[0]]} for {moved[0]}; run `dpfctl local down` before changing "
+            "it"
         )
     return Settings(
         state=state, dpus=dpus if dpus is not None else saved.dpus if saved else 2, pod_network=network,

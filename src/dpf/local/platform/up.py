@@ -238,6 +238,7 @@ async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
         await wait.until(dpu, core.Namespace, "kube-system", accept=bool, timeout_s=_STEP_TIMEOUT_S)
         with platform.meter.step(f"{platform.settings.dpus} emulated DPUs joined and Ready"):
             await platform.ensure(await nodes.prepare(platform.settings, dpu, kubeconfig_path))
+            await nodes.remove_others(dpu, platform.settings.dpu_names)
             await nodes.wait_ready(dpu, platform.settings.dpu_names, _STEP_TIMEOUT_S)
 
 

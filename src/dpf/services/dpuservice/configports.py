@@ -161,17 +161,18 @@ def _endpoints(nodes: Iterable[core.Node], selector: NodeSelector | None) -> Ite
 
 def _internal_ip(node: core.Node) -> str | None:
     for address in node.status.addresses or ():
-        if address.type == "InternalIP" and _is_ipv4(address.address):
+        if address.type == "InternalIP" and _can_be_endpoint(address.address):
             return address.address
     return None
 
 
-def _is_ipv4(text: str) -> bool:
+def _can_be_endpoint(text: str) -> bool:
+    """Whether the API server takes it: IPv4, and neither loopback nor link-local, multicast or unspecified."""
     try:
-        ipaddress.IPv4Address(text)
+        address = ipaddress.IPv4Address(text)
     except ValueError:
         return False
-    return True
+    return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
 def _meta(service: DPUService, labels: Mapping[str, str]) -> ObjectMeta:

@@ -38,7 +38,7 @@ def problem(app: Application | None, now: datetime) -> str | None:
     if not sync and not health:
         return f"Application is not yet deployed.{_unseen(app, now)}"
     if app.metadata.deletionTimestamp is not None:
-        return f"Application {object_key(app)} is being deleted; it is made again when it is gone."
+        return f"Application {object_key(app)} is being deleted."
     compared = app.status.sync.comparedTo
     stale = compared is not None and compared.source is not None and compared.source != app.spec.source
     if sync == "Synced" and health == "Healthy" and not stale:

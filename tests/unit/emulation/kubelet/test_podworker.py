@@ -28,7 +28,7 @@ from dpf.emulation.kubelet.processes import Processes, Watcher
 from dpf.kube import errors
 from dpf.runtime.clock import SystemClock, rfc3339
 
-RULES = (ImageRule(pattern="shell:*", argv=["/bin/sh", "-c", "{args}"]),)
+RULES = (ImageRule(pattern="shell:*", argv=["/bin/sh", "-c", "{args}"], commands=True),)
 
 
 class World:

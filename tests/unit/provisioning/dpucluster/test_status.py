@@ -81,7 +81,7 @@ def test_what_the_manager_says_is_repeated() -> None:
 
 
 @pytest.mark.parametrize(("type_", "words"), [
-    ("kamaji", "dpf run cluster-manager kamaji"), ("static", "dpf run cluster-manager static"),
+    ("kamaji", "no cluster manager for Kamaji yet"), ("static", "dpf run cluster-manager static"),
     ("dpf/local", "dpfctl local up"), ("acme.io/planes", "this vendor is installed"),
 ])
 def test_a_silent_manager_is_named(type_: str, words: str) -> None:

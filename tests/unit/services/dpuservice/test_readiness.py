@@ -31,8 +31,7 @@ IGNORED = (
     " check that argocd-application-controller runs."
 )
 DELETING = (
-    "Application dpf-operator-system/dpu-cplane-tenant1-blueman-l2xsl is being deleted;"
-    " it is made again when it is gone."
+    "Application dpf-operator-system/dpu-cplane-tenant1-blueman-l2xsl is being deleted."
 )
 
 
