@@ -51,8 +51,8 @@ drift: setup
 unit: setup ## unit, architecture, golden and scenario tests: no engines needed
 	@$(BIN)/pytest -q -n 2 tests/unit tests/architecture tests/golden tests/scenario
 
-golden: setup ## write the golden files anew; look at the diff
-	@UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden
+golden: setup parts ## write the rendered charts anew; look at the diff
+	@UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/integration/charts
 
 conformance: setup parts ## one suite per port, on the fake and on the real engine
 	@$(BIN)/pytest -q tests/conformance

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,9 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
+from tests.support import needs
 
-from dpf.local import controlplane, parts
+from dpf.local import controlplane
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.supervisor import Supervisor
 
@@ -90,12 +89,7 @@ class RealAPIServer:
 
 def programs() -> tuple[Path, Path]:
     """etcd and kube-apiserver. Without them the test is skipped, except in CI, where it fails."""
-    try:
-        return parts.find("etcd"), parts.find("kube-apiserver")
-    except parts.PartsMissing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
+    return needs.program("etcd"), needs.program("kube-apiserver")
 
 
 @contextmanager

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.support import needs
 
 from dpf.api.meta import Key
-from dpf.local import controlplane, dpucontrolplane, etcdkeys, parts
+from dpf.local import controlplane, dpucontrolplane, etcdkeys
 from dpf.local.dpucontrolplane import ProcessControlPlane, Programs
 from dpf.local.parts import table
 from dpf.local.supervisor import Process, Supervisor, procfs
@@ -45,12 +44,7 @@ class Machine:
 
 def program(name: str) -> Path:
     """A part; without it the test is skipped, except in CI, where it fails."""
-    try:
-        return parts.find(name)
-    except parts.PartsMissing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
+    return needs.program(name)
 
 
 def programs() -> Programs:

@@ -113,7 +113,7 @@ class Reconciler(ABC, Generic[K, S]):
 
     async def drive(self, intent: Any) -> None:  # noqa: ANN401 - each domain has its own intents
         """Carry out one `plan.Drive`; controllers with a driver override it. Raises DriverError, kube.errors.Error."""
-        raise NotImplementedError(f"{self.name} has no driver for {intent!r}")
+        raise TypeError(f"{self.name} has no driver for {intent!r}")
 
     def conditions_of(self, root: K) -> Sequence[Condition]:
         """The conditions that `root` carries now."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
+from tests.support import needs
 from tests.support.joinable import Cluster
 from tests.support.kubelets import Kubelet, a_pod, is_ready, until_gone, until_node, until_pod
 
@@ -37,8 +38,8 @@ async def admin(cluster: Cluster) -> AsyncIterator[HTTPClient]:
 @pytest.fixture(params=["host", pytest.param("namespaces", marks=pytest.mark.root)])
 def kubelet(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[Kubelet]:
     mode = request.param
-    if mode == "namespaces" and os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+    if mode == "namespaces":
+        needs.root()
     prefix = f"t{mode[0]}{os.getpid() % 10000}"
     made = Kubelet(
         folder=tmp_path, cluster=cluster, platform=prefix, mode=mode, names=[f"{prefix}-0", f"{prefix}-1"]

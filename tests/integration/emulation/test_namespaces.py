@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import needs
 
 from dpf.emulation.kubelet import addresses, namespaces, network, sockets
 from dpf.emulation.kubelet.addresses import NodeAddresses
@@ -16,15 +17,14 @@ from dpf.emulation.kubelet.config import NetworkConfig
 from dpf.emulation.kubelet.namespaces import NamespaceNetwork
 from dpf.emulation.kubelet.network import NetworkError
 
-pytestmark = [
-    pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
-]
+pytestmark = pytest.mark.root
 
 NETWORK = NetworkConfig(nodeNetwork="198.18.251.0/24", podNetwork="198.19.251.0/24", podPrefixLength=27)
 
 
 @pytest.fixture
 def platform() -> Iterator[str]:
+    needs.root()
     name = f"tm{os.getpid() % 100000}"
     network.remove_all(name)
     yield name

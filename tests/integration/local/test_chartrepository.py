@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.support import needs
 
-from dpf.local import chartrepository, parts, resources
+from dpf.local import chartrepository, resources
 from dpf.local.pki import services
 
 pytestmark = pytest.mark.parts
@@ -19,12 +20,7 @@ pytestmark = pytest.mark.parts
 
 @pytest.fixture
 def helm() -> Path:
-    try:
-        return parts.find("helm")
-    except parts.PartsMissing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
+    return needs.program("helm")
 
 
 def test_packaging_again_touches_nothing_until_a_chart_changes(helm: Path, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import needs
 
-from dpf.local import controlplane, parts
+from dpf.local import controlplane
 from dpf.local.controlplane import ClusterFiles, Store
 from dpf.local.supervisor import Outcome, ProcessSpec, Supervisor, ended, ports, procfs
 
@@ -53,12 +54,7 @@ class Platform:
 
 
 def program(name: str) -> Path:
-    try:
-        return parts.find(name)
-    except parts.PartsMissing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
+    return needs.program(name)
 
 
 @pytest.fixture
@@ -124,8 +120,7 @@ async def test_an_occupied_port_ends_the_wait_with_the_servers_own_words(platfor
 
 @pytest.mark.root
 def test_a_process_runs_in_its_network_namespace(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+    needs.root()
     name = f"dpftest{os.getpid()}"
     subprocess.run([program("ip"), "netns", "add", name], check=True)
     supervisor = Supervisor(tmp_path)

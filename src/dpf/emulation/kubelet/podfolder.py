@@ -3,7 +3,7 @@
     pod.json                 the record (`records`)
     volumes/<volume>/        content of volumes
     <container>/<n>.log      log of the container's n-th life
-    <container>/root/        links at the container's mount paths
+    <container>/root         links at the container's mount paths
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from dpf.local import parts
+from tests.support import needs
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "deploy" / "charts" / "dummydpuservice"
@@ -42,12 +41,7 @@ EXPOSED: dict[str, Any] = {**SEED, "exposedPorts": {
 
 @pytest.fixture(scope="session")
 def helm() -> Path:
-    try:
-        return parts.find("helm")
-    except parts.PartsMissing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
+    return needs.program("helm")
 
 
 def _render(helm: Path, values: dict[str, Any], release: str = "dummy") -> str:
