@@ -6,7 +6,9 @@ Chooses which controllers a process has and hands them to `runtime.process`; kno
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dpf.runtime.reconciler import Reconciler
 
 _LOCAL = "local"
+_PAUSE_S = 1.0
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,10 +58,19 @@ def run(
     except errors.LocalError as error:
         raise click.ClickException(str(error)) from error
     name = f"dpf-{controllers}-{manager}" if manager else f"dpf-{controllers}"
-    sys.exit(process.execute(process.run(
+    code = process.execute(process.run(
         factory, kubeconfig=kubeconfig, metrics_address=metrics_address, leader_election=leader_elect, name=name,
         namespace=namespace,
-    )))
+    ))
+    if code == process.EXIT_AGAIN and local_state is not None:
+        _start_again()
+    sys.exit(code)
+
+
+def _start_again() -> None:
+    """Become a new process of the same pid: on a local platform nobody else restarts what had to leave."""
+    time.sleep(_PAUSE_S)
+    os.execv(sys.executable, [sys.executable, "-m", "dpf", *sys.argv[1:]])
 
 
 def _factory(controllers: str, manager: str | None, local_state: Path | None) -> ControllersFactory:

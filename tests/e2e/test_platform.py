@@ -103,6 +103,16 @@ def test_a_bad_option_is_explained(platform: Platform, tmp_path: Path, options: 
     assert not (tmp_path / "s").exists()
 
 
+def test_a_folder_with_files_of_others_is_refused_and_never_removed(platform: Platform, tmp_path: Path) -> None:
+    """`--state ~/project` must not cost anybody a project."""
+    (tmp_path / "thesis.txt").write_text("three years of work")
+    refused = platform.dpfctl("local", "up", "--state", str(tmp_path), check=False)
+    assert refused.returncode == 1
+    assert "--state" in refused.stderr
+    platform.dpfctl("local", "down", "--state", str(tmp_path))
+    assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+
 def test_a_long_path_is_explained(platform: Platform, tmp_path: Path) -> None:
     """Unix sockets take 107 characters."""
     refused = platform.dpfctl("local", "up", "--state", str(tmp_path / ("x" * 100)), check=False)

@@ -24,6 +24,7 @@ _KEYWORDS: Final[Mapping[str, str]] = {
     "pattern": "pattern",
     "minimum": "minimum",
     "maximum": "maximum",
+    "multiple_of": "multipleOf",
     "min_length": "minLength",
     "max_length": "maxLength",
     "min_items": "minItems",
@@ -42,6 +43,7 @@ _APPLICABLE: Final[Mapping[str, frozenset[str]]] = {
     "enum": frozenset({"string"}),
     "minimum": frozenset({"integer", "number"}),
     "maximum": frozenset({"integer", "number"}),
+    "multiple_of": frozenset({"integer", "number"}),
     "min_items": frozenset({"array"}),
     "max_items": frozenset({"array"}),
     "list_type": frozenset({"array"}),
@@ -51,6 +53,9 @@ _APPLICABLE: Final[Mapping[str, frozenset[str]]] = {
     "map_type": frozenset({"object"}),
 }
 """JSON types that a constraint binds; anywhere else it would be silently without effect."""
+
+_BINDS_UNTYPED: Final = frozenset({"pattern", "multiple_of"})
+"""What may also stand on an untyped field: the API server applies it to the values of its own type."""
 
 _NOTHING: Final = Schema()
 
@@ -210,5 +215,7 @@ def _annotated(node: Node, schema: Schema, where: str) -> Node:
 def _refuse_misplaced(node: Node, schema: Schema, where: str) -> None:
     type_ = node.get("type", "string" if schema.int_or_string else "")
     for name, types_ in _APPLICABLE.items():
+        if not type_ and name in _BINDS_UNTYPED:
+            continue
         if getattr(schema, name) != getattr(_NOTHING, name) and type_ not in types_:
             raise SchemaError(f"{where}: {name} has no effect on {type_ or 'an untyped field'}")

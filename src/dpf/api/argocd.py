@@ -1,10 +1,16 @@
-"""The few fields of Argo CD's Application and AppProject that this project writes or reads (Argo CD 3.2)."""
+"""The few fields of Argo CD's Application and AppProject that this project writes or reads (Argo CD 3.2).
+
+Fields of type `Foreign` are never written: they are there so that what others add to an Application is seen.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dpf.api.meta import FreeForm, Model, Object, Resource
+
+Foreign = Any
+"""Any JSON value in a field that only others set; of no interest but for being there."""
 
 RESOURCES_FINALIZER = "resources-finalizer.argocd.argoproj.io"
 """With this finalizer Argo CD deletes what it installed before the Application goes."""
@@ -21,6 +27,19 @@ class HelmSource(Model):
 
     releaseName: str | None = None
     valuesObject: FreeForm | None = None
+    values: Foreign = None
+    valueFiles: Foreign = None
+    parameters: Foreign = None
+    fileParameters: Foreign = None
+    version: Foreign = None
+    passCredentials: Foreign = None
+    ignoreMissingValueFiles: Foreign = None
+    skipCrds: Foreign = None
+    skipSchemaValidation: Foreign = None
+    skipTests: Foreign = None
+    namespace: Foreign = None
+    kubeVersion: Foreign = None
+    apiVersions: Foreign = None
 
 
 class ApplicationSource(Model):
@@ -31,6 +50,11 @@ class ApplicationSource(Model):
     path: str | None = None
     targetRevision: str | None = None
     helm: HelmSource | None = None
+    kustomize: Foreign = None
+    directory: Foreign = None
+    plugin: Foreign = None
+    ref: Foreign = None
+    name: Foreign = None
 
 
 class ApplicationDestination(Model):
@@ -46,6 +70,8 @@ class AutomatedSync(Model):
 
     prune: bool | None = None
     selfHeal: bool | None = None
+    allowEmpty: Foreign = None
+    enabled: Foreign = None
 
 
 class SyncPolicy(Model):
@@ -53,6 +79,8 @@ class SyncPolicy(Model):
 
     automated: AutomatedSync | None = None
     syncOptions: list[str] | None = None
+    retry: Foreign = None
+    managedNamespaceMetadata: Foreign = None
 
 
 class ApplicationSpec(Model):
@@ -62,6 +90,11 @@ class ApplicationSpec(Model):
     project: str
     source: ApplicationSource | None = None
     syncPolicy: SyncPolicy | None = None
+    sources: Foreign = None
+    sourceHydrator: Foreign = None
+    ignoreDifferences: Foreign = None
+    info: Foreign = None
+    revisionHistoryLimit: Foreign = None
 
 
 class ComparedTo(Model):

@@ -34,7 +34,7 @@ class ConditionReason(StrEnum):
     CREATED = "Created"
     """The cluster manager has made or found the control plane."""
     EMPTY_KUBECONFIG = "EmptyKubeconfig"
-    """A static cluster names no usable kubeconfig Secret."""
+    """A static cluster names no kubeconfig Secret."""
     CLUSTER_NOT_READY = "ClusterNotReady"
     """The control plane is not up yet."""
     HEALTH_CHECK_PASSED = "HealthCheckPassed"
@@ -143,9 +143,15 @@ class DPUCluster(Object, kw_only=True):
     )
     spec: Annotated[
         DPUClusterSpec,
-        Schema(rules=(Rule(
-            rule="!has(oldSelf.kubeconfig) || oldSelf.kubeconfig == '' || has(self.kubeconfig)",
-            message="kubeconfig is immutable",
-        ),)),
+        Schema(rules=(
+            Rule(
+                rule="!has(oldSelf.kubeconfig) || oldSelf.kubeconfig == '' || has(self.kubeconfig)",
+                message="kubeconfig is immutable",
+            ),
+            Rule(
+                rule="self.type == oldSelf.type || !has(oldSelf.kubeconfig) || oldSelf.kubeconfig == ''",
+                message="type is immutable once kubeconfig is set",
+            ),
+        )),
     ]
     status: Annotated[DPUClusterStatus, Schema(default={"phase": "Pending"})] = DPUClusterStatus()

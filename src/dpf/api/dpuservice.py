@@ -1,7 +1,8 @@
 """svc.dpu.nvidia.com/v1alpha1 DPUService: a Helm chart that runs on DPU nodes (api-svc.md section 1).
 
 The schema takes the documents' manifests as they stand: `security.privileged` is not demanded (skew 6), a config port's
-`port` is optional (skew 9), `serviceDaemonSet.resources` may be nested once (skew 10), `paused` defaults to false
+`port` is optional (skew 9), `serviceDaemonSet.resources` may be nested once (skew 10; flat values are quantities, so no
+YAML floats), `paused` defaults to false
 (skew 11).
 """
 
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from dpf.api.meta import Condition, FreeForm, LabelSelector, Model, NodeSelector, Object, Resource
-from dpf.api.schema import CRD, READY_PHASE_AGE, Rule, Schema, name_length_rule
+from dpf.api.schema import CRD, QUANTITY_PATTERN, READY_PHASE_AGE, Rule, Schema, name_length_rule
 
 IntOrString = Annotated[int | str, Schema(int_or_string=True)]
 Values = Annotated[FreeForm, Schema(preserve_unknown=True)]
@@ -32,6 +33,8 @@ class ConditionType(StrEnum):
     """The interfaces that the service lists exist and are its own."""
     CONFIG_PORTS_RECONCILED = "ConfigPortsReconciled"
     """The host cluster reaches the ports that the service opens to it."""
+    SPIFFE_ENTRIES_READY = "SPIFFEEntriesReady"
+    """The service's SPIFFE identities are registered; holds when it asks for none."""
 
 
 class HelmChartSource(Model):
@@ -73,7 +76,7 @@ class ServiceDaemonSet(Model):
     labels: Annotated[dict[str, str] | None, Schema(description="Labels of the pods.")] = None
     annotations: Annotated[dict[str, str] | None, Schema(description="Annotations of the pods.")] = None
     resources: Annotated[
-        dict[str, Annotated[object, Schema(preserve_unknown=True)]] | None,
+        dict[str, Annotated[object, Schema(preserve_unknown=True, pattern=QUANTITY_PATTERN, multiple_of=1)]] | None,
         Schema(description="Requests and limits of the pods; one inner `resources` map is flattened."),
     ] = None
 

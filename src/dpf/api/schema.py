@@ -43,7 +43,8 @@ class Schema:
     """Constraints of one field, or of every item or value with `Annotated` inside a list or map type.
 
     `default` is written to the CRD only when set here: a Python default is not a schema default. `one_of_required`
-    yields `oneOf` with one `required` list per entry.
+    yields `oneOf` with one `required` list per entry. On an untyped field (`preserve_unknown`) `pattern` binds strings
+    and `multiple_of` numbers; anything else passes.
     """
 
     description: str = ""
@@ -52,6 +53,7 @@ class Schema:
     enum: tuple[str, ...] = ()
     minimum: int | None = None
     maximum: int | None = None
+    multiple_of: int | None = None
     min_length: int | None = None
     max_length: int | None = None
     min_items: int | None = None

@@ -20,9 +20,9 @@ def build(world: World) -> list[Reconciler[Any, Any]]:
     return [DPUClusterController(host=world.host, prober=HTTPProber())]
 
 
-def build_static_manager(world: World) -> list[Reconciler[Any, Any]]:
+def build_static_manager(world: World) -> list[Reconciler[Any, Any]]:  # noqa: ARG001 - as all builders
     """The cluster manager `static`."""
-    return [StaticClusterManager(host=world.host)]
+    return [StaticClusterManager()]
 
 
 def build_local_manager(world: World, control_plane: ControlPlane) -> list[Reconciler[Any, Any]]:

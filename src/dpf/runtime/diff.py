@@ -18,7 +18,8 @@ def covers(actual: Object, desired: Object, *, exact: Collection[str] = ()) -> b
 
     Fields are compared as they would be sent: what equals a Struct's default is not set. `apiVersion` and `kind` are
     left out. Maps are compared key by key: a key that only `actual` has does not count (another writer may own it), and
-    an empty map asks for nothing. Lists are compared whole. `exact` holds dotted paths of maps that are ours alone
+    an empty map asks for nothing. Lists are compared whole; an empty list is covered by none at all, because the API
+    server keeps no empty list of several kinds (`subsets` of Endpoints). `exact` holds dotted paths of maps that are ours alone
     (e.g. `spec.source.helm.valuesObject`), where a key too many counts as well.
 
     `stringData` of a Secret is write-only and therefore never covered: plan with `data`.
@@ -48,6 +49,8 @@ def _fields(obj: Object) -> dict[str, Any]:
 
 
 def _covers(have: Any, want: Any, path: str, exact: frozenset[str]) -> bool:  # noqa: ANN401 - any JSON value
+    if have is None and want == []:
+        return True
     if not isinstance(want, Mapping) or path in exact:
         return bool(have == want)
     if not isinstance(have, Mapping):

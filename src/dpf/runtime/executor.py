@@ -8,7 +8,7 @@ one dead cluster costs one timeout. What is refused becomes an `Outcome` with a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from dpf.api.meta import Key, object_key
@@ -98,7 +98,7 @@ class Executor:
             case plans.Patch():
                 await self._writes.write("patch", action.kind.resource.kind, lambda: client.patch(
                     action.kind, action.key.name, action.key.namespace or None, patch=action.patch,
-                    field_owner=self._field_owner,
+                    type=_patch_type(action), field_owner=self._field_owner,
                 ))
             case plans.Delete():
                 await self._delete(client, action)
@@ -136,6 +136,10 @@ def describe(action: plans.Action) -> str:
 
 def _explain(action: plans.Action, error: errors.Error) -> str:
     return f"{describe(action)}: {error}"
+
+
+def _patch_type(action: plans.Patch) -> port.PatchType:
+    return port.PatchType.MERGE if isinstance(action.patch, Mapping) else port.PatchType.JSON
 
 
 def _group(action: plans.Action) -> Key:

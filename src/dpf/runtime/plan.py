@@ -6,7 +6,7 @@ the kind's `status.py` reads `Applied`. `dpfctl plan` prints the same values wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -29,12 +29,15 @@ class Apply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """JSON merge patch of an object of which we own only some fields."""
+    """Patch of an object of which we own only some fields: a map is a JSON merge patch, a list a JSON patch (RFC 6902).
+
+    Only a JSON patch can replace a map whole, whoever wrote its keys, and set a field to null.
+    """
 
     cluster: ClusterKey = HOST
     kind: type[Object]
     key: Key
-    patch: Mapping[str, Any]
+    patch: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     because: str
 
 

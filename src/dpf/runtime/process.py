@@ -2,7 +2,7 @@
 
 `dpf run ...` calls `execute(run(...))`; which controllers there are is the caller's business. Order of a life: connect
 to the host, serve probes, fill the caches, become the leader, work; on SIGTERM or SIGINT finish the running passes,
-release the Lease, leave with 0. A leader that cannot renew its Lease leaves at once with 1, for another process may be
+release the Lease, leave with 0. A leader that cannot renew its Lease leaves at once with 3, for another process may be
 about to start.
 """
 
@@ -38,6 +38,8 @@ _log = structlog.get_logger()
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
+EXIT_AGAIN: Final = 3
+"""It worked and had to leave, because the Lease was lost or by a bug: whoever runs it should start it again."""
 _GC_THRESHOLD: Final = (50_000, 20, 50)
 """Objects of a controller live long; collecting them again and again finds nothing."""
 
@@ -190,7 +192,7 @@ class Process:
         _log.critical("leaving", error=_reason(error), exc_info=error)
         if self._running is not None:
             await self._manager.stop(self._running, grace_s=0.0)
-        return EXIT_FAILED
+        return EXIT_AGAIN
 
     async def _shut_down(self, life: asyncio.Task[None]) -> int:
         """End of a healthy process: no new passes, the running ones finish, then the Lease goes."""

@@ -24,6 +24,20 @@ def merge(dst: Mapping[str, Any] | None, src: Mapping[str, Any] | None) -> dict[
     return merged
 
 
+def settled(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """`value` without map entries that are null, an empty string or an empty map, at any depth.
+
+    Programs that hold an object in Go structs lose such entries on the way; two values that differ only there mean the
+    same to them.
+    """
+    if isinstance(value, Mapping):
+        inner = {key: settled(entry) for key, entry in value.items()}
+        return {key: entry for key, entry in inner.items() if entry is not None and entry not in ("", {})}
+    if isinstance(value, list | tuple):
+        return [settled(entry) for entry in value]
+    return value
+
+
 def same(left: Any, right: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Whether two JSON values mean the same to a reader of YAML.
 

@@ -35,6 +35,7 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
             "resources": {"resources": {"memory": "6Gi", "nvidia.com/bf_sf": 3}},
         },
     },
+    "flat-resources": {"serviceDaemonSet": {"resources": {"memory": "6Gi", "cpu": "0.5", "nvidia.com/bf_sf": 3}}},
     "paused": {"paused": True},
     "resumed": {"paused": False},
     "cluster-selector": {"dpuClusterSelector": {"matchLabels": {"environment": "production"}}},

@@ -148,6 +148,8 @@ UPDATES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         dpucluster({"kubeconfig": "one"}), {"spec": {"kubeconfig": "two"}}, "kubeconfig is immutable"),
     "cluster-kubeconfig-removed": (
         dpucluster({"kubeconfig": "one"}), {"spec": {"kubeconfig": None}}, "kubeconfig is immutable"),
+    "cluster-type-changed": (
+        dpucluster({"kubeconfig": "one"}), {"spec": {"type": "kamaji"}}, "type is immutable once kubeconfig is set"),
     "config-mode-removed": (
         dpfoperatorconfig({"deploymentMode": "host-trusted"}), {"spec": {"deploymentMode": None}},
         "deploymentMode is immutable after creation: it cannot be changed once set, install anew to change it"),
@@ -164,6 +166,9 @@ UPDATES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 ALLOWED_UPDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cluster-kubeconfig-set": (dpucluster(), {"spec": {"kubeconfig": "one"}}),
+    "cluster-type-changed-without-kubeconfig": (dpucluster(), {"spec": {"type": "kamaji"}}),
+    "cluster-type-changed-with-the-kubeconfig": (
+        dpucluster({"kubeconfig": ""}), {"spec": {"type": "kamaji", "kubeconfig": "one"}}),
     "cluster-kubeconfig-set-from-empty": (dpucluster({"kubeconfig": ""}), {"spec": {"kubeconfig": "one"}}),
     "service-privileged-set-later": (dpuservice(), {"spec": {"security": {"privileged": True}}}),
     "config-mode-set-later": (dpfoperatorconfig(), {"spec": {"deploymentMode": "host-trusted"}}),
@@ -199,6 +204,10 @@ SCHEMA_LIMITS: dict[str, tuple[dict[str, Any], str]] = {
     "cluster-token-not-a-duration": (dpucluster({"joinToken": {"ttl": "soon"}}), "spec.joinToken.ttl"),
     "service-no-interfaces": (dpuservice({"serviceID": "x", "interfaces": []}), "spec.interfaces"),
     "service-many-interfaces": (dpuservice({"serviceID": "x", "interfaces": ["i"] * 51}), "spec.interfaces"),
+    "service-amount-fraction": (
+        dpuservice({"serviceDaemonSet": {"resources": {"cpu": 0.5}}}), "spec.serviceDaemonSet.resources.cpu"),
+    "service-amount-word": (
+        dpuservice({"serviceDaemonSet": {"resources": {"cpu": "abc"}}}), "spec.serviceDaemonSet.resources.cpu"),
     "service-port-name": (
         dpuservice({"configPorts": {"ports": [PORT | {"name": "HTTP"}]}}), "spec.configPorts.ports[0].name"),
     "service-port-number": (

@@ -111,7 +111,7 @@ class Stage:
         return [
             DPUClusterController(host=world.host, prober=self.prober),
             LocalClusterManager(host=world.host, control_plane=self.planes, connect=self.planes.client),
-            StaticClusterManager(host=world.host),
+            StaticClusterManager(),
         ]
 
     @property

@@ -104,7 +104,9 @@ async def test_a_dead_control_plane_is_noticed_and_started_again_with_the_same_k
     stage.planes.kill(stage.identity)
     async with stage.controllers() as manager:
         await manager.settle()
-        assert stage.phase == "NotReady"
+        assert (stage.phase, stage.condition("Created").status) == ("NotReady", "False")
+        assert stage.condition("Ready").reason == "HealthCheckFailed"
+        assert stage.condition("Ready").message.startswith(stage.condition("Created").message.rstrip("."))
         assert "kube-apiserver" in stage.condition("Ready").message
         stage.planes.serve(stage.identity)
         await stage.pass_time(manager, 1)

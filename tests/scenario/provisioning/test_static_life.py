@@ -54,8 +54,9 @@ async def test_a_bad_secret_is_explained_and_its_correction_seen(secret: Secret 
     stage = a_static_stage(secret=secret)
     async with stage.controllers() as manager:
         await manager.settle()
-        assert (stage.phase, stage.condition("Created").status) == ("Creating", "False")
-        assert words in stage.condition("Created").message
+        assert (stage.phase, stage.condition("Created").reason) == ("NotReady", "Created")
+        assert (stage.condition("Ready").status, stage.condition("Ready").reason) == ("False", "HealthCheckFailed")
+        assert words in stage.condition("Ready").message
         assert "Next step: " in stage.condition("Ready").message
         good = base64.b64encode(a_kubeconfig()).decode()
         if secret is None:

@@ -25,7 +25,7 @@ from dpf.kube.memory import MemoryCluster
 from dpf.kube.reflector import Timing
 from dpf.runtime import conditions, process
 from dpf.runtime.manager import Manager
-from dpf.runtime.process import EXIT_FAILED, EXIT_OK, Process, World
+from dpf.runtime.process import EXIT_AGAIN, EXIT_FAILED, EXIT_OK, Process, World
 
 LEASE_NAMESPACE = "dpf-operator-system"
 
@@ -107,7 +107,7 @@ async def test_a_leader_that_loses_its_lease_leaves_with_1() -> None:
     async with bench.running() as task:
         await bench.host.patch(Lease, "dpf", LEASE_NAMESPACE, patch={"spec": {"holderIdentity": "thief"}})
         await bench.clock.run_for(3)
-        assert await asyncio.wait_for(task, 5) == EXIT_FAILED
+        assert await asyncio.wait_for(task, 5) == EXIT_AGAIN
     assert bench.holder == "thief"
 
 
@@ -118,7 +118,7 @@ async def test_a_bug_outside_of_a_pass_ends_it_with_1(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Manager, "run", broken)
     bench = Bench(elect=False)
     async with bench.running() as task:
-        assert await asyncio.wait_for(task, 5) == EXIT_FAILED
+        assert await asyncio.wait_for(task, 5) == EXIT_AGAIN
         assert bench.process.alive() == "the controllers have stopped"
 
 

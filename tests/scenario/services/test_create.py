@@ -41,10 +41,24 @@ async def test_ready_when_argo_cd_says_so() -> None:
     service = stage.service(world)
     assert [c.type for c in service.status.conditions or ()] == [
         "Ready", "ApplicationPrereqsReconciled", "ApplicationsReconciled", "ApplicationsReady",
-        "DPUServiceInterfaceReconciled", "ConfigPortsReconciled",
+        "DPUServiceInterfaceReconciled", "ConfigPortsReconciled", "SPIFFEEntriesReady",
     ]
     assert {(c.status, c.reason, c.message) for c in service.status.conditions or ()} == {("True", "Success", "")}
     assert service.status.observedGeneration == service.metadata.generation
+
+
+async def test_a_spiffe_identity_is_refused_in_words_and_the_rest_goes_on() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service(security={"spiffe": {}}))
+    async with stage.running(world) as manager:
+        await stage.deliver(world, manager)
+
+    found = stage.condition(world, ConditionType.SPIFFE_ENTRIES_READY)
+    assert (found.status, found.reason, found.message) == (
+        "False", "Error", "SPIFFE identities are not supported yet; remove spec.security.spiffe"
+    )
+    assert stage.condition(world, ConditionType.READY).status == "False"
+    assert stage.condition(world, ConditionType.CONFIG_PORTS_RECONCILED).status == "True"
 
 
 async def test_the_namespace_in_the_dpu_cluster_is_labelled() -> None:

@@ -138,6 +138,8 @@ REFUSED: dict[str, Any] = {
     "untyped": Any,
     "map-of-integer-keys": dict[int, str],
     "pattern-on-integer": Annotated[int, Schema(pattern="^a")],
+    "length-on-untyped": Annotated[object, Schema(preserve_unknown=True, max_length=3)],
+    "multiple-on-string": Annotated[str, Schema(multiple_of=2)],
     "minimum-on-string": Annotated[str, Schema(minimum=0)],
     "min-items-on-map": Annotated[dict[str, str], Schema(min_items=1)],
     "nested": list[dict[str, int | str]],
@@ -158,6 +160,14 @@ def test_refusal_names_the_path() -> None:
 
     with pytest.raises(structural.SchemaError, match=r"^Broken\.values\[\]: pattern has no effect on integer$"):
         structural.build_object(Broken)
+
+
+def test_an_untyped_field_may_bind_strings_and_numbers() -> None:
+    hint = Annotated[object, Schema(preserve_unknown=True, pattern="^a", multiple_of=1)]
+
+    assert structural.build_node(hint, where="Kind.spec") == {
+        "pattern": "^a", "multipleOf": 1, "x-kubernetes-preserve-unknown-fields": True,
+    }
 
 
 def test_condition_is_the_documented_fragment() -> None:

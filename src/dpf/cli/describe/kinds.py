@@ -134,6 +134,12 @@ def own_conditions(view: View) -> Sequence[Condition]:
     return view.status.conditions or ()
 
 
+def service_conditions(view: View) -> Sequence[Condition]:
+    """The conditions of a DPUService without the one about SPIFFE while it holds: the documents' tables lack it."""
+    unused = dpuservice.ConditionType.SPIFFE_ENTRIES_READY
+    return [c for c in own_conditions(view) if c.type != unused or c.status != conditions.Status.TRUE]
+
+
 def application_conditions(view: ApplicationView) -> Sequence[Condition]:
     """Argo CD's verdicts as conditions: Ready, each error that it reports as False, and the state of each workload.
 
@@ -155,7 +161,7 @@ APPLICATION: Final = Kind(
     view=ApplicationView, conditions_of=application_conditions, labels=names.DPUSERVICE_NAME_LABEL
 )
 DPU_CLUSTER: Final = Kind(view=DPUClusterView, conditions_of=own_conditions, groups=False)
-DPU_SERVICE: Final = Kind(view=DPUServiceView, conditions_of=own_conditions)
+DPU_SERVICE: Final = Kind(view=DPUServiceView, conditions_of=service_conditions)
 CREDENTIAL_REQUEST: Final = Kind(view=DPUServiceCredentialRequestView, conditions_of=own_conditions)
 
 _CLUSTERS: Final = (Branch(kind=DPU_CLUSTER),)

@@ -80,9 +80,6 @@ async def resolve(options: Options, progress: Progress = lambda _: None) -> Part
     looked = await asyncio.gather(*(_look(part, options) for part in options.wanted))
     found = {one.name: one for one in looked if isinstance(one, ResolvedPart)}
     absent = [one for one in looked if isinstance(one, NotFound)]
-    for one in found.values():
-        for note in one.notes:
-            progress(f"{one.name}: {note}")
     got = await _get([one for one in absent if not one.final], options, progress)
     refused = [_problem(one) for one in absent if one.final]
     problems = (*refused, *(one for one in got if isinstance(one, Problem)))

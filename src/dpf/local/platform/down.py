@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
+from typing import Final
 
 from dpf.emulation.kubelet import config, removal
 from dpf.local import errors
@@ -11,13 +13,17 @@ from dpf.local.platform import nodes, progress, settings
 from dpf.local.supervisor import errors as supervisor_errors
 from dpf.local.supervisor.supervisor import Supervisor
 
+_FOLDERS: Final = ("argocd", "charts", "clusters", "etcd", "host", "logs", "nodes", "pki", "run")
+_FILES: Final = ("dpu.kubeconfig", "platform.json")
+
 
 def down(state: Path, meter: progress.Progress) -> bool:
     """Remove the platform in `state`; False when there was none. Works on a half-made or damaged one too.
 
-    Only a folder that carries our marks is removed. Raises LocalError naming what would not go.
+    Only a folder that carries our mark is touched, and only what a platform puts there is removed. Raises LocalError
+    naming what would not go.
     """
-    if not _is_ours(state):
+    if not settings.is_ours(state):
         return False
     try:
         with meter.step("processes stopped"):
@@ -28,9 +34,17 @@ def down(state: Path, meter: progress.Progress) -> bool:
         prefix = settings.Settings(state=state).prefix
         removal.remove_all(config.Config(platform=prefix, stateDir=str(nodes.folder(state))))
     with meter.step("state folder removed"):
-        shutil.rmtree(state)
+        _remove(state)
+    if state.exists():
+        meter.say(f"{state} stays: it holds files that the platform did not put there")
     return True
 
 
-def _is_ours(state: Path) -> bool:
-    return any((state / mark).exists() for mark in ("platform.json", "run"))
+def _remove(state: Path) -> None:
+    """Our own entries, the mark last: until then `down` can be repeated."""
+    for name in _FOLDERS:
+        shutil.rmtree(state / name, ignore_errors=True)
+    for name in (*_FILES, settings.MARK):
+        (state / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        state.rmdir()

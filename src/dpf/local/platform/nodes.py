@@ -93,9 +93,10 @@ def _write_configuration(platform: settings.Settings, kubeconfig_path: Path, pat
 
 
 async def remove_others(client: port.Client, node_names: tuple[str, ...]) -> None:
-    """Delete Nodes that the platform no longer has, as a cluster manager does when a machine is taken away."""
+    """Delete emulated Nodes that the platform no longer has, as is done when a machine is taken away."""
     for node in (await client.list(core.Node)).items:
-        if node.metadata.name not in node_names:
+        runtime = node.status.nodeInfo.containerRuntimeVersion if node.status.nodeInfo else ""
+        if node.metadata.name not in node_names and runtime.startswith("dpf-emulated://"):
             await client.delete(core.Node, node.metadata.name, uid=node.metadata.uid)
 
 

@@ -20,4 +20,5 @@ async def resolve(output: str, progress: Callable[[str], None]) -> str:
     rows = [("PART", "VERSION", "SOURCE", "PATH")]
     rows += [(p.name, p.version or "", p.source, str(p.path)) for p in found.resolved.values()]
     width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width[i]) for i, cell in enumerate(row)).rstrip() for row in rows)
+    lines = ["  ".join(cell.ljust(width[i]) for i, cell in enumerate(row)).rstrip() for row in rows]
+    return "\n".join([*lines, *(f"{p.name}: {note}" for p in found.resolved.values() for note in p.notes)])

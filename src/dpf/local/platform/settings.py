@@ -25,6 +25,7 @@ PORT_NAMES: Final = (
     "host-api", "chart-repository", "argocd-repo-server", "argocd-repo-server-metrics",
     "argocd-application-controller-metrics", "controllers-metrics",
 )
+MARK: Final = ".dpf-platform"
 _UNIX_PATH_LIMIT: Final = 107
 _LONGEST_SOCKET: Final = "etcd/etcd.sock:0"
 _FREE_SPACE_BYTES: Final = 1 << 30
@@ -85,6 +86,16 @@ def load(state: Path) -> Settings | None:
         raise errors.LocalError(
             f"{path} is damaged ({error}). Run `dpfctl local down --state {state}` and `up` again."
         ) from error
+
+
+def is_ours(state: Path) -> bool:
+    """Whether a platform was made in this folder, wholly or in part."""
+    return (state / MARK).exists()
+
+
+def claim(state: Path) -> None:
+    """Make the folder, private, and mark it before anything else is put there."""
+    files.write_atomic(files.ensure_private_folder(state) / MARK, b"A local platform of dpfctl lives here.\n")
 
 
 def save(settings: Settings) -> None:
@@ -148,6 +159,10 @@ def check(settings: Settings) -> None:
         raise errors.PreflightError(
             "network namespaces for nodes and pods need root. Run with sudo, or pass --pod-network host to run pods in "
             "this machine's own network."
+        )
+    if settings.state.exists() and not is_ours(settings.state) and any(settings.state.iterdir()):
+        raise errors.PreflightError(
+            f"{settings.state} holds files that are not a platform's; choose an empty or a new folder with --state"
         )
     _check_space(settings.state)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from dpf.api import core, dpucluster
 from dpf.kube import connect, errors
@@ -12,6 +13,8 @@ from dpf.kube.wait import condition_is_true
 from dpf.local.platform import environment
 from dpf.local.platform import settings as platform_settings
 from dpf.local.supervisor.supervisor import ProcessStatus, Supervisor
+
+_PATIENCE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +49,20 @@ class Report:
 
 async def observe(settings: platform_settings.Settings) -> Report:
     """Look at processes and clusters. A cluster that does not answer is a line, not an error."""
-    processes = await asyncio.to_thread(Supervisor(settings.state).status)
-    lines = [*await _dpu_clusters(settings), *await _nodes(settings)]
-    return Report(state=str(settings.state), processes=processes, lines=tuple(lines))
+    processes, clusters, nodes = await asyncio.gather(
+        asyncio.to_thread(Supervisor(settings.state).status),
+        _within("host", _dpu_clusters(settings)), _within("dpu", _nodes(settings)),
+    )
+    return Report(state=str(settings.state), processes=processes, lines=(*clusters, *nodes))
+
+
+async def _within(cluster: str, look: Awaitable[list[Line]]) -> list[Line]:
+    """What was found, or that the cluster did not answer in time."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await look
+    except TimeoutError:
+        return [Line(what="cluster", name=cluster, healthy=False, detail=f"no answer within {_PATIENCE_S:g} s")]
 
 
 async def _dpu_clusters(settings: platform_settings.Settings) -> list[Line]:

@@ -31,7 +31,7 @@ from dpf.local.platform import settings as platform_settings
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.asynchronous import AsyncSupervisor
 from dpf.local.supervisor.spec import ProcessSpec
-from dpf.local.supervisor.supervisor import Process, Supervisor
+from dpf.local.supervisor.supervisor import Outcome, Process, Supervisor
 
 CONTROLLERS: Final = "dpf-controllers"
 CHART_REPOSITORY: Final = "chart-repository"
@@ -102,7 +102,8 @@ def _prepare(
     settings: platform_settings.Settings, parts: local_parts.Parts, meter: progress.Progress,
 ) -> Platform:
     """Folders, ports, keys. Writes only what is not there."""
-    state = files.ensure_private_folder(settings.state)
+    state = settings.state
+    platform_settings.claim(state)
     with meter.step("keys and folders"):
         settings = platform_settings.complete(settings)
         _check_ports(settings)
@@ -168,7 +169,7 @@ async def _start_argocd_repo_server(platform: Platform) -> None:
 async def _start_clusters(platform: Platform) -> None:
     """The host cluster, then everything that lives on it."""
     with platform.meter.step("host cluster: API server answers"):
-        await platform.ensure(controlplane.etcd_spec(platform.store, platform.parts["etcd"], logs=platform.logs))
+        await _start_etcd(platform)
         api_server = await platform.ensure(controlplane.apiserver_spec(
             platform.host, platform.store, platform.parts["kube-apiserver"], logs=platform.logs
         ))
@@ -183,6 +184,14 @@ async def _start_clusters(platform: Platform) -> None:
             await _install(host, crds)
         group.create_task(_start_argocd_controller(platform))
         group.create_task(_start_dpu_cluster(platform, host))
+
+
+async def _start_etcd(platform: Platform) -> None:
+    """An API server that lost its etcd waits up to two minutes before it tries again: it is started anew instead."""
+    spec = controlplane.etcd_spec(platform.store, platform.parts["etcd"], logs=platform.logs)
+    if (await platform.supervisor.ensure(spec)).outcome is not Outcome.RUNNING:
+        running = [process.name for process in await platform.supervisor.status() if process.pid is not None]
+        await platform.supervisor.stop(name for name in running if name.endswith("-kube-apiserver"))
 
 
 async def _start_host_controllers(platform: Platform, api_server: Process) -> None:
@@ -236,7 +245,7 @@ async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
     async with connect.client(kubeconfig_path, name="dpu") as dpu:
         # After a crash of everything the DPUCluster still says Ready until somebody has looked.
         await wait.until(dpu, core.Namespace, "kube-system", accept=bool, timeout_s=_STEP_TIMEOUT_S)
-        with platform.meter.step(f"{platform.settings.dpus} emulated DPUs joined and Ready"):
+        with platform.meter.step(f"emulated DPUs joined and Ready: {platform.settings.dpus}"):
             await platform.ensure(await nodes.prepare(platform.settings, dpu, kubeconfig_path))
             await nodes.remove_others(dpu, platform.settings.dpu_names)
             await nodes.wait_ready(dpu, platform.settings.dpu_names, _STEP_TIMEOUT_S)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final, TypeVar
 
-from dpf.api.core import Secret
 from dpf.api.dpucluster import ConditionType, DPUCluster, Phase
 from dpf.runtime.reconciler import Permission, Reconciler, Watch
 
@@ -22,7 +21,6 @@ ACTS_IN: Final = frozenset({Phase.CREATING, Phase.READY, Phase.NOT_READY})
 DPUCLUSTER_PERMISSION: Final = Permission(
     kind=DPUCluster, verbs=("get", "list", "watch", "patch"), subresources=("status", "finalizers"),
 )
-READ_SECRET_PERMISSION: Final = Permission(kind=Secret, verbs=("get",))
 
 
 class ClusterManager(Reconciler[DPUCluster, S]):

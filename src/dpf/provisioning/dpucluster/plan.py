@@ -20,7 +20,7 @@ CHECK_UNREADY_EVERY_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`health` is None where there is nothing to ask yet: the manager has not reported the cluster as created.
+    """`health` is None where there is nothing to ask yet: the manager has never reported the cluster as created.
 
     `server` is the URL of its API server, "" while unknown.
     """

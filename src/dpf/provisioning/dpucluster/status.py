@@ -34,6 +34,8 @@ def ready(snapshot: Snapshot, phase: Phase, now: datetime) -> State:
     """The Ready condition; its message says what is wrong and what to do, never with whose credentials."""
     if phase is Phase.FAILED:
         return _no_manager(snapshot.cluster)
+    if not conditions.is_true(snapshot.cluster.status.conditions, ConditionType.CREATED):
+        return _not_created(snapshot, phase, now)
     match snapshot.health:
         case Healthy(version=version):
             return conditions.true(
@@ -42,38 +44,50 @@ def ready(snapshot: Snapshot, phase: Phase, now: datetime) -> State:
         case Unhealthy() as unhealthy:
             return _unhealthy(snapshot, unhealthy, now)
         case None:
-            return _not_created(snapshot.cluster)
+            return _not_created(snapshot, phase, now)
 
 
 def _unhealthy(snapshot: Snapshot, unhealthy: Unhealthy, now: datetime) -> State:
+    return conditions.false(ConditionReason.HEALTH_CHECK_FAILED, _complaint(snapshot, unhealthy, now))
+
+
+def _complaint(snapshot: Snapshot, unhealthy: Unhealthy, now: datetime) -> str:
     cluster = snapshot.cluster
     who = f"The API server at {snapshot.server}" if snapshot.server else "The API server"
     advice = unhealthy.advice or clustertypes.advice(cluster.spec.type).down.format(
         name=cluster.metadata.name, namespace=cluster.metadata.namespace,
     )
     since = _since(cluster, now)
-    return conditions.false(
-        ConditionReason.HEALTH_CHECK_FAILED,
-        f"{who} cannot be used: {unhealthy.why}. Not ready since {since}. Next step: {advice}",
-    )
+    return f"{who} cannot be used: {unhealthy.why}. Not ready since {since}. Next step: {advice}"
 
 
-def _not_created(cluster: DPUCluster) -> State:
-    """The manager has the word: repeat what it says, or say that it says nothing."""
+def _not_created(snapshot: Snapshot, phase: Phase, now: datetime) -> State:
+    """The manager has the word; what the health check saw comes after it.
+
+    The reason follows the phase: one that has been created has a health check (api-provisioning.md section 5).
+    """
+    word = _managers_word(snapshot.cluster)
+    if phase not in (Phase.READY, Phase.NOT_READY):
+        return conditions.false(ConditionReason.CLUSTER_NOT_READY, word)
+    if isinstance(snapshot.health, Unhealthy):
+        word = f"{word.rstrip('.')}. {_complaint(snapshot, snapshot.health, now)}"
+    return conditions.false(ConditionReason.HEALTH_CHECK_FAILED, word)
+
+
+def _managers_word(cluster: DPUCluster) -> str:
+    """What the manager says, or that it says nothing."""
     created = conditions.find(cluster.status.conditions, ConditionType.CREATED)
     if created is not None and created.message:
-        return conditions.false(ConditionReason.CLUSTER_NOT_READY, created.message)
+        return created.message
     type_ = cluster.spec.type
-    return conditions.false(
-        ConditionReason.CLUSTER_NOT_READY,
-        f"No cluster manager for type {type_!r} has answered yet. If this stays: {clustertypes.advice(type_).silent}",
-    )
+    return f"No cluster manager for type {type_!r} has answered yet. If this stays: {clustertypes.advice(type_).silent}"
 
 
 def _no_manager(cluster: DPUCluster) -> State:
+    change = "Make the DPUCluster again with" if cluster.spec.kubeconfig else "Change it to"
     return conditions.false(
         conditions.Reason.FAILURE,
-        f"spec.type {cluster.spec.type!r} names no cluster manager. Change it to one of: {clustertypes.choices()}",
+        f"spec.type {cluster.spec.type!r} names no cluster manager. {change} one of: {clustertypes.choices()}",
     )
 
 

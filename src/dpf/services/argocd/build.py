@@ -79,8 +79,9 @@ def application(
         spec=argocd.ApplicationSpec(
             project=destination.project,
             source=argocd.ApplicationSource(
-                repoURL=chart.repoURL.removeprefix("oci://"), chart=chart.chart, path=chart.path,
-                targetRevision=chart.version, helm=argocd.HelmSource(releaseName=release_name, valuesObject=values),
+                repoURL=chart.repoURL.removeprefix("oci://"), chart=chart.chart or None, path=chart.path or None,
+                targetRevision=chart.version,
+                helm=argocd.HelmSource(releaseName=release_name or None, valuesObject=values),
             ),
             destination=argocd.ApplicationDestination(name=destination.name, namespace=service.namespace),
             syncPolicy=argocd.SyncPolicy(automated=argocd.AutomatedSync(prune=True, selfHeal=True)),

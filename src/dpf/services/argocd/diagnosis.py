@@ -10,13 +10,25 @@ import re
 from typing import Final
 
 _LIMIT: Final = 500
-_USER_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]+@")
+_USER_IN_URL: Final = re.compile(r"(?<=://)[^\s/]+@")
+_HEADER: Final = re.compile(r"(?i)(\bauthorization[\"']?[ \t]*[=:][ \t]*)(?!\s)[^\r\n]+")
+"""A header goes on to the end of its line."""
+_NAMES: Final = (
+    r"(?:\w*password|passwd|\w*token|\w*client[-_]?secret|\w*secret[-_]?(?:access[-_]?)?key|\w*(?:access|api|private)[-_]?key)"
+)
 _SECRET_VALUE: Final = re.compile(
-    r"(?i)(\b(?:\w*password|passwd|\w*token|authorization)\s*[=:]\s*(?:bearer |basic )?|\bbearer )\S+"
+    rf"(?i)(\b{_NAMES}[\"']?\s*[=:]\s*|--(?:[\w-]*-)?{_NAMES}\s+|\b(?:bearer|basic) (?=\S*[\d.=]))"
+    r"(?:\"[^\"]*\"|'[^']*'|\S+)"
 )
 _WRAPPERS: Final = re.compile(r".*(?:failed exit status \d+: Error: |rpc error: code = \w+ desc = )", re.DOTALL)
 
 _ADVICE: Final = (
+    (
+        re.compile(r"invalid chart URL format", re.IGNORECASE),
+        "Argo CD does not know that the repository is an OCI registry: add a Secret labelled"
+        " argocd.argoproj.io/secret-type: repository to its namespace, with type helm, enableOCI \"true\" and the url"
+        " without oci://.",
+    ),
     (
         re.compile(r"x509|certificate", re.IGNORECASE),
         "Give Argo CD the certificate authority of the repository, or correct spec.helmChart.source.repoURL.",
@@ -58,7 +70,8 @@ def redact(text: str) -> str:
 
     The middle is cut: the beginning names what was done, the end why it failed.
     """
-    hidden = _SECRET_VALUE.sub(r"\1***", _USER_IN_URL.sub("***@", " ".join(text.split())))
+    lines = _HEADER.sub(r"\1***", _USER_IN_URL.sub("***@", text))
+    hidden = _SECRET_VALUE.sub(r"\1***", " ".join(lines.split()))
     if len(hidden) <= _LIMIT:
         return hidden
     half = (_LIMIT - 5) // 2

@@ -28,16 +28,21 @@ def credentials(cluster: DPUCluster, secret: Secret | None) -> Credentials | Unu
     key = secret_key(cluster)
     if key is None:
         return Unusable(
-            why=f"dpuCluster is not ready (phase {cluster.status.phase}):"
-            " its cluster manager has not set spec.kubeconfig yet"
+            why=f"dpuCluster is not ready (phase {cluster.status.phase}): spec.kubeconfig is not set;"
+            f" {_next_step(cluster, static='name the Secret that holds its kubeconfig there')}"
         )
     if secret is None:
         return Unusable(
             why=f"secret {key} with its kubeconfig not found (phase {cluster.status.phase});"
-            " the cluster manager writes it when the control plane runs"
+            f" {_next_step(cluster, static='create it, or correct spec.kubeconfig of the DPUCluster')}"
         )
     data = secret.data or {}
     return _parse(key, tuple((name, data[name]) for name in kubeconfigsecret.KEYS if name in data))
+
+
+def _next_step(cluster: DPUCluster, *, static: str) -> str:
+    """Of a static cluster, people give the kubeconfig; of any other, its cluster manager does."""
+    return static if cluster.spec.type == "static" else f"wait for its cluster manager ({cluster.spec.type})"
 
 
 @lru_cache(maxsize=256)

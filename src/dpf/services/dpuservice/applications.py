@@ -30,8 +30,11 @@ def plan_wanted(
         if actual is not None and actual.metadata.deletionTimestamp is not None:
             continue
         wanted = _build(snapshot, spec, destination, actual)
-        if actual is None or _differs(actual, wanted):
-            yield Apply(object=wanted, because=f"DPUService is installed in cluster {destination.name}")
+        because = f"DPUService is installed in cluster {destination.name}"
+        if actual is None or _is_stripped(actual, wanted):
+            yield Apply(object=wanted, because=because)
+        if actual is not None and not _same_spec(actual, wanted):
+            yield _replace_spec(actual, wanted, because=because)
         if actual is not None and SKIP_RECONCILE_ANNOTATION in (actual.metadata.annotations or {}):
             yield _annotate(actual, None, because="DPUService is not paused")
 
@@ -114,13 +117,23 @@ def _build(
     )
 
 
-def _differs(actual: Application, wanted: Application) -> bool:
+def _is_stripped(actual: Application, wanted: Application) -> bool:
+    """Whether a label or the finalizer of ours is missing."""
     labels = actual.metadata.labels or {}
     return (
         any(labels.get(key) != value for key, value in (wanted.metadata.labels or {}).items())
         or RESOURCES_FINALIZER not in (actual.metadata.finalizers or ())
-        or not values.same(msgspec.to_builtins(actual.spec), msgspec.to_builtins(wanted.spec))
     )
+
+
+def _same_spec(actual: Application, wanted: Application) -> bool:
+    return values.same(msgspec.to_builtins(actual.spec), msgspec.to_builtins(wanted.spec))
+
+
+def _replace_spec(actual: Application, wanted: Application, *, because: str) -> Patch:
+    """The whole spec: server-side apply would leave what somebody else added, at every pass anew."""
+    replacement = {"op": "replace", "path": "/spec", "value": msgspec.to_builtins(wanted.spec)}
+    return Patch(kind=Application, key=object_key(actual), patch=(replacement,), because=because)
 
 
 def _skip(app: Application) -> str | None:

@@ -6,13 +6,14 @@ failures count is decided where the condition is computed. Namespaces are never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from dpf.api import core, names
 from dpf.api.argocd import AppProject
 from dpf.api.meta import Key, ObjectMeta, object_key
 from dpf.runtime import diff
-from dpf.runtime.plan import HOST, Action, Apply, ClusterKey, Delete
+from dpf.runtime.plan import HOST, Action, Apply, ClusterKey, Delete, Patch
 from dpf.services.argocd import build
 from dpf.services.dpuservice import targets
 from dpf.services.dpuservice.snapshot import ClusterView, Remote, Snapshot, Unusable
@@ -100,6 +101,7 @@ def _namespace(name: str) -> core.Namespace:
 
 
 def _mirror(actual: core.Secret | None, source: core.Secret, cluster: ClusterKey) -> Iterator[Action]:
+    """Makes the copy equal: what it lacks is applied, what only it has is taken away, whoever wrote it."""
     wanted = core.Secret(
         metadata=ObjectMeta(
             name=source.metadata.name, namespace=source.metadata.namespace, labels=source.metadata.labels
@@ -110,10 +112,22 @@ def _mirror(actual: core.Secret | None, source: core.Secret, cluster: ClusterKey
         yield Delete(cluster=cluster, kind=core.Secret, key=object_key(actual), uid=actual.metadata.uid,
                      because="its type or its immutable content changed in the host cluster")
         actual = None
-    # A key that only the copy has is a key that was removed in the host cluster.
-    if actual is not None and (actual.data or {}) == (wanted.data or {}) and diff.covers(actual, wanted):
-        return
-    yield Apply(cluster=cluster, object=wanted, because="pull secret of the host cluster")
+    if actual is None or not diff.covers(actual, wanted):
+        yield Apply(cluster=cluster, object=wanted, because="pull secret of the host cluster")
+    if actual is not None and (surplus := _surplus(actual, wanted)):
+        yield Patch(cluster=cluster, kind=core.Secret, key=object_key(actual), patch=surplus,
+                    because="the pull secret of the host cluster does not have it")
+
+
+def _surplus(actual: core.Secret, wanted: core.Secret) -> dict[str, Any]:
+    """The merge patch that removes labels and data that only `actual` has; empty when there are none."""
+    labels = _without(actual.metadata.labels, wanted.metadata.labels)
+    data = _without(actual.data, wanted.data)
+    return {**({"metadata": {"labels": labels}} if labels else {}), **({"data": data} if data else {})}
+
+
+def _without(have: Mapping[str, str] | None, want: Mapping[str, str] | None) -> dict[str, None]:
+    return {key: None for key in have or {} if key not in (want or {})}
 
 
 def _must_be_replaced(actual: core.Secret, wanted: core.Secret) -> bool:

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from dpf.api.argocd import Application, ApplicationStatus
 from dpf.api.meta import object_key
 from dpf.runtime import conditions
+from dpf.services import values
 from dpf.services.argocd import build, diagnosis
 
 UNSEEN_AFTER_S: Final = 60.0
@@ -39,8 +42,7 @@ def problem(app: Application | None, now: datetime) -> str | None:
         return f"Application is not yet deployed.{_unseen(app, now)}"
     if app.metadata.deletionTimestamp is not None:
         return f"Application {object_key(app)} is being deleted."
-    compared = app.status.sync.comparedTo
-    stale = compared is not None and compared.source is not None and compared.source != app.spec.source
+    stale = _is_stale(app)
     if sync == "Synced" and health == "Healthy" and not stale:
         return None
     name, namespace = app.metadata.name, app.metadata.namespace
@@ -63,6 +65,15 @@ def bullets(head: str, items: Sequence[str]) -> str:
     return "\n* ".join([f"{head}:", *items]) if items else ""
 
 
+def _is_stale(app: Application) -> bool:
+    """Whether the sync status speaks about another source. Argo CD drops nulls and empty strings from its copy."""
+    compared = app.status.sync.comparedTo
+    if compared is None or compared.source is None:
+        return False
+    seen, wanted = (values.settled(msgspec.to_builtins(source)) for source in (compared.source, app.spec.source))
+    return not values.same(seen, wanted)
+
+
 def _unseen(app: Application, now: datetime) -> str:
     waited = unseen_for_s(app, now)
     if waited is None or waited <= UNSEEN_AFTER_S:
@@ -74,12 +85,16 @@ def _unseen(app: Application, now: datetime) -> str:
 
 
 def _cause(status: ApplicationStatus, *, stale: bool = False) -> str:
-    """What Argo CD reports: its first error, else the failed sync, else the reason for bad health."""
-    if stale:
-        return " Argo CD has not compared it with the latest change yet."
+    """What Argo CD reports: its first error, else the failed sync, else the reason for bad health.
+
+    Health speaks about what was installed last, so of an Application that Argo CD has not compared yet only errors are
+    told.
+    """
     errors = [c.message for c in status.conditions or () if c.type.endswith("Error")]
     if not errors and status.operationState and status.operationState.phase in {"Failed", "Error"}:
         errors = [status.operationState.message or ""]
+    if stale and not any(errors):
+        return " Argo CD has not compared it with the latest change yet."
     if not errors and status.health.message:
         errors = [status.health.message]
     return f" Argo CD says: {diagnosis.explain(errors[0])}" if errors and errors[0] else ""

@@ -28,14 +28,19 @@ _PREREQ_PREFIX: Final[Mapping[type[Object], str]] = {
 
 
 def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
-    """Everything the pass says about the DPUService. ApplicationsReady and the status fields are always fresh."""
-    found = targets.installed(snapshot, targets.destinations(snapshot))
-    states = {ConditionType.APPLICATIONS_READY.value: readiness.state(found, now)}
+    """Everything the pass says about the DPUService. The status fields are always fresh.
+
+    So is ApplicationsReady, unless the spec does not say where Applications have to be: then it grows stale.
+    """
+    states: dict[str, State] = {}
+    if targets.problem(snapshot.service) is None:
+        found = targets.installed(snapshot, targets.destinations(snapshot))
+        states[ConditionType.APPLICATIONS_READY] = readiness.state(found, now)
     if snapshot.service.metadata.deletionTimestamp is not None:
         states |= _teardown(applied.step(StepName.APPLICATIONS))
     else:
         states |= _progress(snapshot, applied)
-    return Verdict(states=states, fields=_fields(snapshot))
+    return Verdict(states=states | _spiffe(snapshot), fields=_fields(snapshot))
 
 
 def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:
@@ -64,6 +69,15 @@ def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:
             break
         states[type_] = true()
     return _with_notes(snapshot, states)
+
+
+def _spiffe(snapshot: Snapshot) -> dict[str, State]:
+    """Holds while no identity is asked for (resolutions.md row 32)."""
+    security = snapshot.service.spec.security if snapshot.service.spec else None
+    if security is None or security.spiffe is None:
+        return {ConditionType.SPIFFE_ENTRIES_READY: true()}
+    text = "SPIFFE identities are not supported yet; remove spec.security.spiffe"
+    return {ConditionType.SPIFFE_ENTRIES_READY: false(Reason.ERROR, text)}
 
 
 def _too_early(snapshot: Snapshot) -> ConditionType | None:

@@ -16,7 +16,7 @@ NAMESPACE = "dpf-operator-system"
 
 SERVICE_CONDITIONS = (
     "ApplicationPrereqsReconciled", "ApplicationsReconciled", "ApplicationsReady", "DPUServiceInterfaceReconciled",
-    "ConfigPortsReconciled",
+    "ConfigPortsReconciled", "SPIFFEEntriesReady",
 )
 
 

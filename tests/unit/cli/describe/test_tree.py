@@ -159,6 +159,11 @@ class TestConditions:
     def test_all_but_ready_are_listed_by_type_when_selected(self, chosen: str) -> None:
         assert listed(node_of("DPUService/hbn", self.SERVICE, show_conditions=chosen)) == ["A", "B", "C"]
 
+    @pytest.mark.parametrize(("status", "shown"), [("True", []), ("False", ["SPIFFEEntriesReady"])])
+    def test_spiffe_is_no_topic_while_it_holds(self, status: str, shown: list[str]) -> None:
+        service = objects.a_service("hbn", objects.a_condition("SPIFFEEntriesReady", status), objects.not_ready("X"))
+        assert listed(node_of("DPUService/hbn", service, show_conditions="all")) == shown
+
     def test_an_object_without_a_status_is_a_bare_row(self) -> None:
         bare = objects.a_service("new")
         del bare["status"]

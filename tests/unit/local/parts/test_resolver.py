@@ -100,9 +100,8 @@ async def test_notes_about_passed_over_programs_are_told(shop: Shop) -> None:
     settings = shop.settings_without("kubectl")
     await resolver.resolve(shop.options(settings=settings))
     wrong = shop.telling("kubectl", "Client Version: v1.32.4")
-    lines: list[str] = []
-    await resolver.resolve(shop.options(settings=settings), lines.append)
-    assert lines == [f"kubectl: {wrong} is passed over: it is v1.32.4, v1.36.3 is needed"]
+    found = await resolver.resolve(shop.options(settings=settings))
+    assert found.resolved["kubectl"].notes == (f"{wrong} is passed over: it is v1.32.4, v1.36.3 is needed",)
 
 
 async def test_a_cache_that_cannot_be_written_is_said(shop: Shop) -> None:

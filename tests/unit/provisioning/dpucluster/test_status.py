@@ -80,6 +80,22 @@ def test_what_the_manager_says_is_repeated() -> None:
     )
 
 
+@pytest.mark.parametrize("phase", ["Ready", "NotReady"])
+@pytest.mark.parametrize(("health", "message"), [
+    (HEALTHY, "etcd does not run."), (None, "etcd does not run."),
+    (DOWN, f"etcd does not run. The API server at {SERVER} cannot be used: connection refused. Not ready since "),
+], ids=["answers still", "nothing to ask", "silent"])
+def test_created_taken_back_fails_the_health_check_and_names_what_the_manager_says(
+    phase: str, health: Health | None, message: str
+) -> None:
+    created = a_condition("Created", "False", message="etcd does not run.")
+    cluster = a_dpucluster(phase=phase, conditions=(created,))
+    assert status.compute(Snapshot(cluster=cluster, health=health), NOW).fields["phase"] == "NotReady"
+    state = ready_of(cluster, health)
+    assert (state.status, state.reason) == ("False", "HealthCheckFailed")
+    assert state.message.startswith(message)
+
+
 @pytest.mark.parametrize(("type_", "words"), [
     ("kamaji", "no cluster manager for Kamaji yet"), ("static", "dpf run cluster-manager static"),
     ("dpf/local", "dpfctl local up"), ("acme.io/planes", "this vendor is installed"),
@@ -97,6 +113,11 @@ def test_a_type_without_a_manager_fails_and_names_the_managers(type_: str) -> No
     assert verdict.fields == {"phase": "Failed"}
     assert verdict.states["Ready"].reason == "Failure"
     assert verdict.states["Ready"].message.endswith("one of: dpf/local, kamaji, static or <vendor>/<name>")
+
+
+def test_a_type_that_cannot_be_changed_any_more_asks_for_a_new_object() -> None:
+    message = ready_of(a_dpucluster("mykamaji", phase="Failed", kubeconfig="admin")).message
+    assert "Make the DPUCluster again with one of: " in message
 
 
 def test_while_deleting_the_phase_stays() -> None:

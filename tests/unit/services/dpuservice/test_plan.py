@@ -188,6 +188,7 @@ def test_nothing_is_concluded_while_connecting() -> None:
     assert found.wake_after_s is not None
     assert set(states(snapshot)) == {
         ConditionType.APPLICATIONS_READY, ConditionType.DPU_SERVICE_INTERFACE_RECONCILED,
+        ConditionType.SPIFFE_ENTRIES_READY,
     }
 
 

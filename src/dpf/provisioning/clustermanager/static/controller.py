@@ -1,6 +1,8 @@
-"""The static cluster manager: guarantees that `Created` tells whether spec.kubeconfig can be used.
+"""The static cluster manager: guarantees that `Created` tells whether spec.kubeconfig names a Secret.
 
-Makes nothing, owns nothing, cleans nothing: it needs no finalizer. Source: behaviour-provisioning.md section 12.
+Makes nothing, owns nothing, cleans nothing: it needs no finalizer. It does not look into the Secret; whether the
+cluster can be used is the health check's to say (`provisioning.dpucluster`). Source: behaviour-provisioning.md
+section 12.
 """
 
 from __future__ import annotations
@@ -8,11 +10,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from dpf.api.dpucluster import DPUCluster
-from dpf.kube.client import Client
 from dpf.provisioning.clustermanager import contract
-from dpf.provisioning.clustermanager.static import plan as planner
-from dpf.provisioning.clustermanager.static.plan import Snapshot
-from dpf.provisioning.dpucluster import clustertypes, kubeconfig
+from dpf.provisioning.clustermanager.static import status
+from dpf.provisioning.clustermanager.static.status import Snapshot
+from dpf.provisioning.dpucluster import clustertypes
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Verdict
 
@@ -23,20 +24,15 @@ class StaticClusterManager(contract.ClusterManager[Snapshot]):
     type = clustertypes.STATIC
     name = "cluster-manager-static"
     field_owner = "cluster-manager-static"
-    permissions = (contract.DPUCLUSTER_PERMISSION, contract.READ_SECRET_PERMISSION)
-
-    def __init__(self, *, host: Client) -> None:
-        self._host = host
+    permissions = (contract.DPUCLUSTER_PERMISSION,)
 
     async def observe(self, root: DPUCluster) -> Snapshot:
-        """The Secret that spec.kubeconfig names."""
-        if not root.spec.kubeconfig:
-            return Snapshot(cluster=root)
-        return Snapshot(cluster=root, access=await kubeconfig.read(self._host, root))
+        """Nothing beside the DPUCluster."""
+        return Snapshot(cluster=root)
 
     def plan(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
-        """When to look again."""
-        return planner.plan(snapshot)
+        """Nothing to do, and nothing to wait for: spec.kubeconfig is watched."""
+        return Plan()
 
     def plan_teardown(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
         """Nothing to clean."""
@@ -44,4 +40,4 @@ class StaticClusterManager(contract.ClusterManager[Snapshot]):
 
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """Created."""
-        return planner.status(snapshot)
+        return status.compute(snapshot)
