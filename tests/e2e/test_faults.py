@@ -137,7 +137,7 @@ async def test_an_engine_is_killed_during_a_reconcile(platform: Platform, proces
     os.kill(pid, signal.SIGKILL)
     platform.up()
     try:
-        platform.wait("dpuservice/interrupted", "condition=Ready", "default", 90)
+        platform.wait("dpuservice/interrupted", "condition=Ready", "default", 180)
     finally:
         platform.kubectl("delete", "dpuservice", "interrupted", "--timeout=60s")
 

@@ -17,9 +17,9 @@ def covers(actual: Object, desired: Object, *, exact: Collection[str] = ()) -> b
     """Whether every field set in `desired` is present and equal in `actual`.
 
     Fields are compared as they would be sent: what equals a Struct's default is not set. `apiVersion` and `kind` are
-    left out. Maps are compared key by key: a key that only `actual` has does not count (another writer may own it), and
-    an empty map asks for nothing. Lists are compared whole; an empty list is covered by none at all, because the API
-    server keeps no empty list of several kinds (`subsets` of Endpoints). `exact` holds dotted paths of maps that are ours alone
+    left out. Maps are compared key by key: a key that only `actual` has does not count (another writer may own it).
+    Lists are compared whole. What is absent covers an empty map and an empty list: the API server drops some of them
+    (`subsets` of Endpoints) and would be sent them for ever. `exact` holds dotted paths of maps that are ours alone
     (e.g. `spec.source.helm.valuesObject`), where a key too many counts as well.
 
     `stringData` of a Secret is write-only and therefore never covered: plan with `data`.
@@ -53,8 +53,10 @@ def _covers(have: Any, want: Any, path: str, exact: frozenset[str]) -> bool:  # 
         return True
     if not isinstance(want, Mapping) or path in exact:
         return bool(have == want)
+    if have is None:
+        have = {}
     if not isinstance(have, Mapping):
-        return have is None and not want
+        return False
     return all(_covers(have.get(key), value, _join(path, key), exact) for key, value in want.items())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from tests.scenario.services import stage
 from tests.support import dpuservices as some
 from tests.support.world import World
@@ -17,6 +18,8 @@ from dpf.api.argocd import SKIP_RECONCILE_ANNOTATION, Application
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import ConditionType, DPUService
 from dpf.api.meta import Key
+from dpf.kube import patches
+from dpf.kube.memory import MemoryCluster
 from dpf.runtime.manager import Manager
 
 SERVICE = Key(some.TENANT, "blueman")
@@ -53,6 +56,27 @@ async def test_a_lost_cluster_takes_its_application_and_its_secret_with_it() -> 
 
     assert set(stage.applications(world)) == {"dpu-1-blueman"}
     assert [s.metadata.name for s in world.host.objects(core.Secret, some.DPF)] == [f"{some.CLUSTERS}-dpu-1"]
+
+
+@pytest.mark.parametrize("edit", [
+    {"spec": {"source": {"helm": {"valuesObject": {"foreign": {"a": 1}, "serviceDaemonSet": {"labels": {"x": "y"}}}}}}},
+    {"spec": {"ignoreDifferences": [{"kind": "DaemonSet"}], "revisionHistoryLimit": 3}},
+], ids=["values", "fields"])
+async def test_what_a_person_adds_to_the_application_goes_again(edit: dict[str, Any]) -> None:
+    world = stage.a_stage("dpu-1")
+    source = {"repoURL": "https://charts.example", "version": "1", "chart": "web"}
+    world.host.add(some.a_service(helmChart={"source": source, "values": {"keep": None, "a": ""}}))
+    async with stage.running(world) as manager:
+        await stage.deliver(world, manager)
+        (before,) = stage.applications(world).values()
+        await world.host.apply(_as_sent(before, edit), field_owner="person", force=True)
+        assert stage.applications(world)[before.metadata.name].spec != before.spec
+        await manager.settle()
+        assert stage.applications(world)[before.metadata.name].spec == before.spec
+        written = len(world.writes)
+        manager.controllers[0].enqueue_all()
+        await manager.settle()
+    assert world.writes[written:] == []
 
 
 async def test_moving_to_the_host_cluster_and_back() -> None:
@@ -138,6 +162,33 @@ async def test_a_key_that_goes_from_a_pull_secret_goes_from_its_copy() -> None:
     assert copy.data == {".dockerconfigjson": "e30="}
 
 
+async def test_labels_of_a_pull_secret_are_mirrored_exactly() -> None:
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service(), some.a_pull_secret())
+    (dpu,) = world.dpus.values()
+
+    def labels() -> dict[str, str] | None:
+        return dpu.objects(core.Secret, some.TENANT)[0].metadata.labels
+
+    async with stage.running(world) as manager:
+        only = labels()
+        await _label(world.host, "team", "a")
+        await manager.settle()
+        assert labels() == {**(only or {}), "team": "a"}
+        await _label(world.host, "team", None)
+        await manager.settle()
+        assert labels() == only
+        await _label(dpu, "foreign", "x")
+        await dpu.patch(core.Secret, "regcred", some.TENANT, patch={"data": {"foreign": "eA=="}})
+        await manager.settle()
+        assert labels() == only
+        assert set(dpu.objects(core.Secret, some.TENANT)[0].data or {}) == {".dockerconfigjson"}
+        written = len(world.writes)
+        manager.controllers[0].enqueue_all()
+        await manager.settle()
+    assert world.writes[written:] == []
+
+
 async def test_an_immutable_pull_secret_is_replaced() -> None:
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service(), some.a_pull_secret(immutable=True))
@@ -161,6 +212,12 @@ async def test_a_changed_kubeconfig_reaches_argo_cd() -> None:
     assert (before.data or {})["config"] != (after.data or {})["config"]
 
 
+def _as_sent(app: Application, edit: dict[str, Any]) -> Application:
+    """What a person applies: the Application with `edit` merged over its spec."""
+    key = {"name": app.metadata.name, "namespace": app.metadata.namespace}
+    return msgspec.convert(patches.merge({"metadata": key, "spec": msgspec.to_builtins(app.spec)}, edit), Application)
+
+
 def _version(app: Application) -> str | None:
     assert app.spec.source is not None
     return app.spec.source.targetRevision
@@ -175,6 +232,11 @@ async def _relabel(world: World, manager: Manager, name: str, value: str | None)
     patch = {"metadata": {"labels": {"dpu.nvidia.com/image-pull-secret": value}}}
     await world.host.patch(core.Secret, name, some.TENANT, patch=patch)
     await manager.settle()
+
+
+async def _label(cluster: MemoryCluster, label: str, value: str | None) -> None:
+    """Somebody who is not the controller labels `regcred`."""
+    await cluster.patch(core.Secret, "regcred", some.TENANT, patch={"metadata": {"labels": {label: value}}})
 
 
 def _with_token(key: Key) -> bytes:

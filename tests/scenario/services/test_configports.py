@@ -104,6 +104,21 @@ async def test_until_the_chart_has_opened_the_port(services: list[core.Service],
     assert world.host.objects(core.Service) == ()
 
 
+async def test_without_a_node_there_is_nothing_to_write() -> None:
+    """The API server keeps no empty `subsets`, and may keep `endpoints: null`."""
+    world = a_world()
+    dpu_of(world).add(a_chart_service())
+    async with stage.running(world) as manager:
+        for kind, field in ((core.EndpointSlice, "endpoints"), (core.Endpoints, "subsets")):
+            await world.host.patch(kind, SERVICE.name, SERVICE.namespace, patch={field: None})
+        written = len(world.writes)
+        await manager.settle()
+        manager.controllers[0].enqueue_all()
+        await manager.settle()
+    assert world.writes[written:] == []
+    assert exposed(world)[1].endpoints is None
+
+
 async def test_the_last_node_takes_the_endpoints_with_it() -> None:
     world = a_world()
     dpu = dpu_of(world)

@@ -186,6 +186,8 @@ async def test_a_selector_that_means_nothing_removes_nothing() -> None:
         await manager.settle()
     assert set(stage.applications(world)) == {"dpu-1-blueman"}
     assert "spec.dpuClusterSelector: " in stage.condition(world, PREREQS).message
+    spoken = stage.condition(world, ConditionType.APPLICATIONS_READY)
+    assert (spoken.observedGeneration or 0) < (stage.service(world).metadata.generation or 0)
 
 
 async def test_a_service_without_a_spec_is_told_what_to_do() -> None:

@@ -32,6 +32,10 @@ def ports(*numbers: int) -> Service:
     pytest.param(a_map(labels={"a": "1"}), a_map(labels={"a": "2"}), False, id="our label differs"),
     pytest.param(a_map(), a_map(finalizers=["f"]), False, id="missing list"),
     pytest.param(ports(80), ports(80), True, id="equal list"),
+    pytest.param(
+        Service(metadata=ObjectMeta(name="a")), ports(), True, id="an empty list asks for nothing",
+    ),
+    pytest.param(ports(80), ports(), False, id="an empty list where there is one"),
     pytest.param(ports(80, 443), ports(80), False, id="lists are whole"),
     pytest.param(ports(443, 80), ports(80, 443), False, id="lists are ordered"),
     pytest.param(

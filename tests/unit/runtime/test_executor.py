@@ -77,6 +77,17 @@ def on(verb: str, name: str | None = None) -> Callable[[Request], bool]:
     return lambda request: request.verb == verb and name in (None, request.key.name)
 
 
+async def test_a_list_is_a_json_patch_which_replaces_whole_maps(bench: Bench) -> None:
+    memory(bench).add(a_map("changed", k="v", foreign="x"))
+    operation = {"op": "replace", "path": "/data", "value": {"k": "w"}}
+    applied = await bench.run(step(
+        Patch(kind=ConfigMap, key=Key(NS, "changed"), patch=(operation,), because="test"),
+        Patch(kind=ConfigMap, key=Key(NS, "gone"), patch=(operation,), because="test"),
+    ))
+    assert [o.error is None for o in applied.step("step").outcomes] == [True, False]
+    assert [c.data for c in memory(bench).objects(ConfigMap)] == [{"k": "w"}]
+
+
 async def test_apply_patch_and_delete_change_the_world(bench: Bench) -> None:
     memory(bench).add(a_map("old"), a_map("changed", k="v"))
     applied = await bench.run(step(

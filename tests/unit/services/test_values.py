@@ -66,6 +66,16 @@ def test_same(left: Any, right: Any, same: bool) -> None:
     assert values.same(right, left) is same
 
 
+@pytest.mark.parametrize(("value", "settled"), [
+    ({"a": None, "b": "", "c": {}, "d": {"e": None}}, {}),
+    ({"a": False, "b": 0, "c": [], "d": "x"}, {"a": False, "b": 0, "c": [], "d": "x"}),
+    ([None, "", {"a": None}], [None, "", {}]),
+    (None, None),
+])
+def test_settled(value: Any, settled: Any) -> None:
+    assert values.same(values.settled(value), settled)
+
+
 @given(TREES)
 def test_everything_is_the_same_as_itself(tree: dict[str, Any]) -> None:
     assert values.same(tree, tree)

@@ -14,20 +14,24 @@ _USER_IN_URL: Final = re.compile(r"(?<=://)[^\s/]+@")
 _HEADER: Final = re.compile(r"(?i)(\bauthorization[\"']?[ \t]*[=:][ \t]*)(?!\s)[^\r\n]+")
 """A header goes on to the end of its line."""
 _NAMES: Final = (
-    r"(?:\w*password|passwd|\w*token|\w*client[-_]?secret|\w*secret[-_]?(?:access[-_]?)?key|\w*(?:access|api|private)[-_]?key)"
+    r"(?:\w*password|passwd|\w*token|\w*client[-_]?secret|\w*secret[-_]?(?:access[-_]?)?key"
+    r"|\w*(?:access|api|private)[-_]?key)"
 )
 _SECRET_VALUE: Final = re.compile(
-    rf"(?i)(\b{_NAMES}[\"']?\s*[=:]\s*|--(?:[\w-]*-)?{_NAMES}\s+|\b(?:bearer|basic) (?=\S*[\d.=]))"
+    rf"(?i)(\b{_NAMES}[\"']?\s*[=:]\s*|--(?:[\w-]*-)?{_NAMES}\s+|\bbearer |\bbasic (?=\S*[\d=]))"
     r"(?:\"[^\"]*\"|'[^']*'|\S+)"
 )
 _WRAPPERS: Final = re.compile(r".*(?:failed exit status \d+: Error: |rpc error: code = \w+ desc = )", re.DOTALL)
 
+_OCI_UNKNOWN: Final = (
+    "Argo CD does not know that the repository is an OCI registry: add a Secret labelled"
+    ' argocd.argoproj.io/secret-type: repository to its namespace, with type helm, enableOCI "true" and the url'
+    " without oci://."
+)
 _ADVICE: Final = (
     (
         re.compile(r"invalid chart URL format", re.IGNORECASE),
-        "Argo CD does not know that the repository is an OCI registry: add a Secret labelled"
-        " argocd.argoproj.io/secret-type: repository to its namespace, with type helm, enableOCI \"true\" and the url"
-        " without oci://.",
+        _OCI_UNKNOWN,
     ),
     (
         re.compile(r"x509|certificate", re.IGNORECASE),
@@ -55,8 +59,9 @@ _ADVICE: Final = (
 
 def explain(message: str) -> str:
     """`message` of Argo CD as one sentence and the next step, on one line, without anything like a credential."""
-    cause = redact(innermost(message))
-    advice = next((text for pattern, text in _ADVICE if pattern.search(cause)), "")
+    told = innermost(message)
+    cause = redact(told)
+    advice = next((text for pattern, text in _ADVICE if pattern.search(told)), "")
     return f"{cause}{'' if cause.endswith(('.', '...')) else '.'} {advice}" if advice else cause
 
 

@@ -49,6 +49,12 @@ def test_the_host_cluster_has_its_own_project_and_no_namespace() -> None:
     assert "dpu.nvidia.com/cluster-namespace" not in (app.metadata.labels or {})
 
 
+def test_what_is_empty_is_not_sent() -> None:
+    source = an_application(chart="", path="").spec.source
+    assert source is not None
+    assert (source.chart, source.path) == (None, None)
+
+
 @pytest.mark.parametrize(("url", "told"), [
     ("oci://registry.example/charts", "registry.example/charts"),
     ("https://charts.example/oci://x", "https://charts.example/oci://x"),

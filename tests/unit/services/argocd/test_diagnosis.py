@@ -19,7 +19,8 @@ WRAPPED = (
     ("failed to fetch https://charts.example/index.yaml : 401 Unauthorized", "credentials"),
     ('Get "https://charts.example/index.yaml": dial tcp 127.0.0.1:1: connect: connection refused', "can reach it"),
     ("template: c/templates/ds.yaml:3: undefined variable", "spec.helmChart.values"),
-], ids=["certificate", "chart", "credentials", "network", "template"])
+    ("invalid chart URL format: registry.example/charts", 'enableOCI "true"'),
+], ids=["certificate", "chart", "credentials", "network", "template", "oci"])
 def test_the_cause_comes_first_and_the_next_step_follows(cause: str, advice: str) -> None:
     said = diagnosis.explain(WRAPPED.format(cause))
     assert said.startswith(cause)
@@ -33,12 +34,25 @@ def test_what_nobody_knows_is_quoted_as_it_is() -> None:
 
 @pytest.mark.parametrize(("text", "shown"), [
     ("GET https://robot:hunter2@charts.example/index.yaml: 401", "GET https://***@charts.example/index.yaml: 401"),
-    ("authorization: Bearer abc.def failed", "authorization: Bearer *** failed"),
+    ("authorization: Bearer abc.def failed", "authorization: ***"),
     ("got Bearer abc.def", "got Bearer ***"),
     ("password=hunter2 refused", "password=*** refused"),
     ("access_token: abc", "access_token: ***"),
     ("Secret tenant/x not found", "Secret tenant/x not found"),
     ("token expired", "token expired"),
+    ("helm pull --password hunter2 --repo x", "helm pull --password *** --repo x"),
+    ("helm --registry-token='a b' x", "helm --registry-token=*** x"),
+    ("helm --password-stdin x", "helm --password-stdin x"),
+    ("https://user:pa@ss@charts.example/x", "https://***@charts.example/x"),
+    ("https://charts.example/x@sha256:1", "https://charts.example/x@sha256:1"),
+    ("Authorization: Basic abc def\nHost: x", "Authorization: *** Host: x"),
+    ('{"Authorization": "Bearer abc"}', '{"Authorization": ***'),
+    ("got Basic dXNlcjpwYXNz1", "got Basic ***"),
+    ("basic auth failed", "basic auth failed"),
+    ("clientSecret=abc refused", "clientSecret=*** refused"),
+    ('{"clientSecret": "a b"}', '{"clientSecret": ***}'),
+    ("apiKey: abc", "apiKey: ***"),
+    ("x-api-key=abc", "x-api-key=***"),
     ("two\n  lines", "two lines"),
 ])
 def test_redact(text: str, shown: str) -> None:

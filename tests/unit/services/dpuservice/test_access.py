@@ -78,6 +78,18 @@ def test_a_secret_that_is_not_there_yet() -> None:
     found = told(None)
     assert isinstance(found, Unusable)
     assert found.why.startswith("secret dpf-clusters/dpu-1-admin-kubeconfig with its kubeconfig not found")
+    assert "create it" in found.why
+
+
+@pytest.mark.parametrize("kubeconfig", [None, "k"])
+def test_only_a_cluster_with_a_manager_is_waited_for(kubeconfig: str | None) -> None:
+    for type_, waits in (("static", False), ("kamaji", True), ("vendor/x", True)):
+        cluster = DPUCluster(
+            metadata=ObjectMeta(name="dpu-1", namespace="n"), spec=DPUClusterSpec(type=type_, kubeconfig=kubeconfig)
+        )
+        found = access.credentials(cluster, None)
+        assert isinstance(found, Unusable)
+        assert (f"wait for its cluster manager ({type_})" in found.why) is waits
 
 
 def test_a_cluster_that_has_not_named_its_secret() -> None:

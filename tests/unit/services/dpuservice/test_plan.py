@@ -11,9 +11,9 @@ import pytest
 from tests.support import dpuservices as some
 
 from dpf.api import core, names
-from dpf.api.argocd import SKIP_RECONCILE_ANNOTATION, Application
+from dpf.api.argocd import SKIP_RECONCILE_ANNOTATION, Application, ApplicationSpec
 from dpf.api.dpucluster import DPUCluster
-from dpf.api.dpuservice import ConditionType, DPUService
+from dpf.api.dpuservice import ConditionType, DPUService, DPUServiceSpec
 from dpf.api.meta import Key, ObjectMeta
 from dpf.runtime import plan as plans
 from dpf.runtime.plan import Applied, Apply, Delete, Outcome, Patch, Plan, StepResult
@@ -121,8 +121,37 @@ def test_a_settled_service_needs_nothing() -> None:
 def test_a_change_of_the_spec_is_one_write(change: dict[str, Any]) -> None:
     changed = dataclasses.replace(an_installed(), service=some.a_service(**change))
     (action,) = actions(plan.plan(changed, NOW))
-    assert isinstance(action, Apply)
-    assert isinstance(action.object, Application)
+    assert isinstance(action, Patch)
+    assert (action.kind, [operation["path"] for operation in action.patch]) == (Application, ["/spec"])
+
+
+@pytest.mark.parametrize("foreign", [
+    {"ignoreDifferences": [{"kind": "DaemonSet", "jsonPointers": ["/spec"]}]}, {"revisionHistoryLimit": 3},
+    {"info": [{"name": "a", "value": "b"}]}, {"source": {"helm": {"parameters": [{"name": "a", "value": "b"}]}}},
+    {"source": {"helm": {"valuesObject": {"foreign": None}}}}, {"syncPolicy": {"automated": {"allowEmpty": True}}},
+], ids=["ignore", "history", "info", "parameters", "null", "allow-empty"])
+def test_what_somebody_added_to_the_spec_is_replaced(foreign: dict[str, Any]) -> None:
+    snapshot = an_installed()
+    (app,) = snapshot.applications
+    spec = _over(msgspec.to_builtins(app.spec), foreign)
+    edited = msgspec.structs.replace(app, spec=msgspec.convert(spec, ApplicationSpec))
+    (action,) = actions(plan.plan(dataclasses.replace(snapshot, applications=(edited,)), NOW))
+    assert isinstance(action, Patch)
+    assert list(action.patch) == [{"op": "replace", "path": "/spec", "value": msgspec.to_builtins(app.spec)}]
+
+
+def _over(below: Any, above: Any) -> Any:
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return {**below, **{key: _over(below.get(key), value) for key, value in above.items()}}
+
+
+@pytest.mark.parametrize("spec", [None, some.a_service(dpuClusterSelector={
+    "matchExpressions": [{"key": "zone", "operator": "Near", "values": ["a"]}],
+}).spec], ids=["no-spec", "selector"])
+def test_where_nothing_says_where_to_install_nothing_is_ready(spec: DPUServiceSpec | None) -> None:
+    service = msgspec.structs.replace(some.a_service(), spec=spec)
+    assert ConditionType.APPLICATIONS_READY not in states(a_snapshot(service=service))
 
 
 def test_a_number_is_no_flag() -> None:

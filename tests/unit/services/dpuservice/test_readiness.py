@@ -101,6 +101,43 @@ def test_a_change_that_argo_cd_has_not_seen_is_not_ready() -> None:
     assert readiness.problem(current, NOW) is None
 
 
+def compared(app: Application, *, wanted: dict[str, Any], seen: dict[str, Any]) -> Application:
+    """`app` with `wanted` as its source, of which Argo CD has compared `seen`."""
+    source = {"repoURL": "https://charts.example", "chart": "c"}
+    sync = msgspec.structs.replace(
+        app.status.sync, comparedTo=ComparedTo(source=msgspec.convert({**source, **seen}, ApplicationSource))
+    )
+    return msgspec.structs.replace(
+        app, spec=msgspec.structs.replace(app.spec, source=msgspec.convert({**source, **wanted}, ApplicationSource)),
+        status=msgspec.structs.replace(app.status, sync=sync),
+    )
+
+
+@pytest.mark.parametrize(("wanted", "seen", "ready"), [
+    ({"path": ""}, {}, True),
+    ({"helm": {"valuesObject": {"a": None, "b": {"c": ""}, "d": 1}}}, {"helm": {"valuesObject": {"d": 1}}}, True),
+    ({"helm": {"valuesObject": {}}}, {}, True),
+    ({"helm": {"valuesObject": {"l": [{"a": None, "b": 1}]}}}, {"helm": {"valuesObject": {"l": [{"b": 1}]}}}, True),
+    ({"helm": {"valuesObject": {"a": False}}}, {}, False),
+    ({"helm": {"valuesObject": {"a": 0}}}, {}, False),
+    ({"helm": {"valuesObject": {"a": True}}}, {"helm": {"valuesObject": {"a": 1}}}, False),
+    ({}, {"helm": {"parameters": [{"name": "a", "value": "b"}]}}, False),
+], ids=["empty-path", "nulls", "no-values", "in-a-list", "false", "zero", "flag-and-number", "foreign"])
+def test_argo_cd_keeps_no_nulls_and_no_empty_strings(
+    wanted: dict[str, Any], seen: dict[str, Any], ready: bool
+) -> None:
+    app = compared(an_app("Synced", "Healthy"), wanted=wanted, seen=seen)
+    assert (readiness.problem(app, NOW) is None) is ready
+
+
+def test_an_error_is_told_before_a_comparison_that_is_missing() -> None:
+    older = {"wanted": {"targetRevision": "2"}, "seen": {"targetRevision": "1"}}
+    broken = an_app("Unknown", "Healthy", conditions=conditions(("ComparisonError", "no such chart")))
+    assert (readiness.problem(compared(broken, **older), NOW) or "").endswith("Argo CD says: no such chart")
+    fine = an_app("Synced", "Healthy", operationState={"phase": "Succeeded", "message": "ok"})
+    assert (readiness.problem(compared(fine, **older), NOW) or "").endswith("with the latest change yet.")
+
+
 def test_all_ready() -> None:
     state = readiness.state([(HERE, an_app("Synced", "Healthy"))], NOW)
     assert (state.status, state.reason, state.message) == ("True", "Success", "")
