@@ -194,6 +194,44 @@ async def test_a_removed_value_leaves_the_application(
     await uninstall(host, connection, dpu)
 
 
+async def test_what_a_person_added_to_the_application_goes_for_good(
+    host: HTTPClient, connection: kubeconfig.Connection, dpu: MemoryCluster
+) -> None:
+    source = {"repoURL": "https://charts.example", "version": "1", "chart": "web", "path": ""}
+    await install(host, helmChart={"source": source, "values": VALUES})
+    key = Key(names.DPF_NAMESPACE, "dpu-1-blueman")
+    async with at_work(connection, dpu):
+        await until(host, DPUService, SERVICE, reconciled)
+        before = await host.get(Application, key.name, key.namespace)
+        await host.patch(Application, key.name, key.namespace, field_owner="person", patch={"spec": {
+            "source": {"helm": {"valuesObject": {"foreign": {"a": 1}}, "parameters": [{"name": "a", "value": "b"}]}},
+            "ignoreDifferences": [{"kind": "DaemonSet", "jsonPointers": ["/spec"]}], "revisionHistoryLimit": 3,
+        }})
+        await until(host, Application, key, lambda a: a is not None and a.spec == before.spec)
+
+    metrics = Metrics()
+    async with a_process(connection, dpu, metrics) as manager:
+        await _pass_over_everything(manager)
+    assert _writes(metrics) == {}
+    await uninstall(host, connection, dpu)
+
+
+async def test_ports_without_a_node_are_not_written_again(
+    host: HTTPClient, connection: kubeconfig.Connection, dpu: MemoryCluster
+) -> None:
+    await dpu.delete(core.Node, "dpu-a")
+    await install(host, configPorts=PORTS)
+    async with at_work(connection, dpu):
+        await until(host, DPUService, SERVICE, reconciled)
+        assert not (await host.get(core.Endpoints, SERVICE.name, SERVICE.namespace)).subsets
+
+    metrics = Metrics()
+    async with a_process(connection, dpu, metrics) as manager:
+        await _pass_over_everything(manager)
+    assert _writes(metrics) == {}
+    await uninstall(host, connection, dpu)
+
+
 async def test_projects_and_cluster_secrets_are_accepted(
     host: HTTPClient, connection: kubeconfig.Connection, dpu: MemoryCluster
 ) -> None:

@@ -62,11 +62,12 @@ def test_an_exact_map_may_have_no_other_key() -> None:
     assert diff.covers(desired, desired, exact=("data",))
 
 
+TEXT = st.text("abé", max_size=3)  # all of Unicode would be a slow table to build in a fresh checkout
 JSON = st.recursive(
-    st.integers() | st.text(max_size=3) | st.booleans(),
-    lambda inner: st.dictionaries(st.text(max_size=3), inner, max_size=3) | st.lists(inner, max_size=2), max_leaves=8,
+    st.integers() | TEXT | st.booleans(),
+    lambda inner: st.dictionaries(TEXT, inner, max_size=3) | st.lists(inner, max_size=2), max_leaves=8,
 )
-TREE = st.dictionaries(st.text(max_size=3), JSON, max_size=4)
+TREE = st.dictionaries(TEXT, JSON, max_size=4)
 
 
 def merged(target: Any, patch: Any) -> Any:

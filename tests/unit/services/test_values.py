@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dpf.services import values
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("abé", max_size=3)
 TREES = st.dictionaries(st.text("abc", max_size=2), st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=2)
 ))
