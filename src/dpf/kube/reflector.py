@@ -61,7 +61,6 @@ class Reflector(Generic[T]):
         self._failures = 0
         self._failing_since: float | None = None
         self.last_error = ""
-        self.relists = 0
         self.unreadable_total = 0
 
     @property
@@ -107,7 +106,6 @@ class Reflector(Generic[T]):
                 self._report_unreadable(item.key, item.why)
             replacement.add(page)
             position = page.resource_version
-        self.relists += 1
         replacement.commit()
         self._position = position
         self._in_contact()
