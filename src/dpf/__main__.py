@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from dpf.api.names import DPF_NAMESPACE
 if TYPE_CHECKING:
     from dpf.runtime.process import ControllersFactory, World
     from dpf.runtime.reconciler import Reconciler
+    from dpf.services.helm.mirrors import Mirrors
 
 _LOCAL = "local"
 _PAUSE_S = 1.0
@@ -37,25 +39,30 @@ def main() -> None:
 @click.option("--kubeconfig", default=None, help="Host cluster; default: KUBECONFIG, in-cluster or ~/.kube/config.")
 @click.option("--metrics-address", default="127.0.0.1:8080", show_default=True, help="Metrics and probes; '' for none.")
 @click.option("--leader-elect/--no-leader-elect", default=True, show_default=True)
-@click.option("--namespace", default=DPF_NAMESPACE, show_default=True, help="Where the Lease lives.")
+@click.option("--namespace", default=DPF_NAMESPACE, show_default=True, help="DPF's own namespace: Leases, Applications.")
 @click.option(
     "--local-state", type=click.Path(path_type=Path, file_okay=False, exists=True), default=None,
     help="State folder of a local platform: also run its cluster manager.",
+)
+@click.option(
+    "--repository-mirror", "repository_mirrors", multiple=True, metavar="PREFIX=MIRROR",
+    help="Ask MIRROR for charts of repositories whose URL begins with PREFIX; may be given again.",
 )
 @click.option("--log-format", type=click.Choice(["json", "console"]), default="json", show_default=True)
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO")
 def run(
     controllers: str, manager: str | None, kubeconfig: str | None, metrics_address: str, leader_elect: bool,
-    namespace: str, local_state: Path | None, log_format: str, log_level: str,
+    namespace: str, local_state: Path | None, repository_mirrors: tuple[str, ...], log_format: str, log_level: str,
 ) -> None:
     """Run CONTROLLERS against the host cluster until a signal; `cluster-manager` takes the MANAGER to run."""
     from dpf.local import errors
     from dpf.runtime import logs, process
+    from dpf.services.helm import mirrors
 
     logs.configure(console=log_format == "console", level=log_level)
     try:
-        factory = _factory(controllers, manager, local_state)
-    except errors.LocalError as error:
+        factory = _factory(controllers, manager, local_state, mirrors.parse(repository_mirrors))
+    except (errors.LocalError, mirrors.MirrorError) as error:
         raise click.ClickException(str(error)) from error
     name = f"dpf-{controllers}-{manager}" if manager else f"dpf-{controllers}"
     code = process.execute(process.run(
@@ -73,7 +80,9 @@ def _start_again() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "dpf", *sys.argv[1:]])
 
 
-def _factory(controllers: str, manager: str | None, local_state: Path | None) -> ControllersFactory:
+def _factory(
+    controllers: str, manager: str | None, local_state: Path | None, repositories: Mirrors
+) -> ControllersFactory:
     """What makes the chosen controllers. Raises UsageError and LocalError."""
     if (controllers == "cluster-manager") != (manager is not None):
         raise click.UsageError("`cluster-manager` takes the manager to run (static or local); nothing else does")
@@ -82,8 +91,9 @@ def _factory(controllers: str, manager: str | None, local_state: Path | None) ->
     from dpf.provisioning import controllers as provisioning
     from dpf.services import controllers as services
 
+    build_services = partial(services.build, mirrors=repositories)
     if controllers == "services":
-        return services.build
+        return build_services
     if controllers == "provisioning":
         return provisioning.build
     if manager == "static":
@@ -91,7 +101,7 @@ def _factory(controllers: str, manager: str | None, local_state: Path | None) ->
     local = _local_manager(local_state) if local_state else _nothing
     if manager == _LOCAL:
         return local
-    parts = (services.build, provisioning.build, provisioning.build_static_manager, local)
+    parts = (build_services, provisioning.build, provisioning.build_static_manager, local)
     return lambda world: [reconciler for build in parts for reconciler in build(world)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tools.rbacgen.__main__ import DOMAINS, controllers
 
+from dpf.api import names
 from dpf.kube.clusters import ClusterRegistry
 from dpf.kube.memory import MemoryCluster
 from dpf.runtime.clock import SystemClock
@@ -54,7 +55,7 @@ def test_every_watch_is_permitted() -> None:
 def _built() -> Iterator[Reconciler[Any, Any]]:
     """The controllers that need nothing beside the clusters."""
     host = MemoryCluster()
-    world = World(host=host, clusters=ClusterRegistry(host), clock=SystemClock())
+    world = World(host=host, clusters=ClusterRegistry(host), clock=SystemClock(), namespace=names.DPF_NAMESPACE)
     for domain in (domain for domain in DOMAINS if controllers(domain)):
         yield from importlib.import_module(f"dpf.{domain}.controllers").build(world)
 

@@ -24,6 +24,7 @@ from dpf.local import controlplane
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.supervisor import Supervisor
 
+APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

@@ -1,4 +1,4 @@
-"""The API server as one emulated node sees it: `kubelet.nodeclient.NodeClient` over a cluster in memory."""
+"""The API server as one emulated node sees it: a cluster in memory that tests can wait for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from dpf.api import core
 from dpf.api.meta import Object
-from dpf.emulation.kubelet.sources import TokenNeed
 from dpf.kube import errors
 from dpf.kube.client import PatchType
 from dpf.kube.memory import MemoryCluster
@@ -17,11 +16,10 @@ T = TypeVar("T", bound=Object)
 
 
 class NodeAPI(MemoryCluster):
-    """Adds what a kubelet needs, and `until`: waiting for a state of the world instead of for time to pass."""
+    """Adds strategic patches of pod status, and `until`: waiting for a state of the world, not for time to pass."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tokens_given = 0
         self.refuse_status: errors.Error | None = None
         self._moved = asyncio.Condition()
 
@@ -44,17 +42,17 @@ class NodeAPI(MemoryCluster):
         await self._announce()
         return result
 
-    async def delete_pod_now(self, pod: core.Pod) -> None:
-        """See NodeClient."""
-        await self.patch(core.Pod, pod.metadata.name, pod.metadata.namespace, patch={"metadata": {"finalizers": None}})
-        if pod.metadata.deletionTimestamp is None:
-            await self.delete(core.Pod, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid)
+    async def delete(
+        self, kind: type[T], name: str, namespace: str | None = None, *, uid: str | None = None,
+        resource_version: str | None = None, propagation: str = "Background", grace_period_s: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """As everywhere, and whoever waits looks again."""
+        await super().delete(
+            kind, name, namespace, uid=uid, resource_version=resource_version, propagation=propagation,
+            grace_period_s=grace_period_s, dry_run=dry_run,
+        )
         await self._announce()
-
-    async def request_token(self, pod: core.Pod, need: TokenNeed) -> str:
-        """See NodeClient."""
-        self.tokens_given += 1
-        return f"token-{self.tokens_given}"
 
     async def until(self, accept: Callable[[core.Pod | None], bool], name: str = "p", *, timeout_s: float = 10) -> Any:
         """The pod of namespace `ns` as soon as `accept` says yes to it; None stands for no pod."""

@@ -56,7 +56,9 @@ _APPLICABLE: Final[Mapping[str, frozenset[str]]] = {
 
 _BINDS_UNTYPED: Final = frozenset({"pattern", "multiple_of"})
 """What may also stand on an untyped field: the API server applies it to the values of its own type."""
+_BINDS_LIST_OR_MAP: Final = frozenset({"min_items", "max_items"})
 
+_UNIONS: Final = (Union, types.UnionType)
 _NOTHING: Final = Schema()
 
 
@@ -118,6 +120,8 @@ def build_node(hint: object, schema: Schema = _NOTHING, *, where: str) -> Node:
         return _annotated(_build_map(core, where), schema, where)
     if core in (object, Any) and schema.preserve_unknown:
         return _annotated({}, schema, where)
+    if get_origin(core) in _UNIONS and schema.list_or_map:
+        return _annotated(_build_list_or_map(core, where), replace(schema, preserve_unknown=True), where)
     raise SchemaError(f"{where}: {core!r} has no structural schema")
 
 
@@ -129,7 +133,7 @@ def peel(hint: object) -> tuple[object, Schema]:
             hint, *extras = get_args(hint)
             for extra in extras:
                 schema = _merge(schema, extra) if isinstance(extra, Schema) else schema
-        elif get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
+        elif get_origin(hint) in _UNIONS and type(None) in get_args(hint):
             hint = Union[tuple(a for a in get_args(hint) if a is not type(None))]  # noqa: UP007 - built at run time
         else:
             return hint, schema
@@ -180,6 +184,27 @@ def _build_map(hint: object, where: str) -> Node:
     return {"type": "object", "additionalProperties": build_node(value, where=f"{where}.*")}
 
 
+def _build_list_or_map(hint: object, where: str) -> Node:
+    """`items` for the list and `properties` for the Struct of the union, on one node without a type."""
+    node: Node = {}
+    for member in get_args(hint):
+        part = {} if member in _SCALARS else build_node(member, where=where)
+        node |= {key: part[key] for key in ("items", "properties", "required") if key in part}
+    if not node.keys() >= {"items", "properties"}:
+        raise SchemaError(f"{where}: list_or_map takes a union of a list and a Struct")
+    if _has_rules(node):
+        raise SchemaError(f"{where}: the API server runs no CEL rule below a field without a type")
+    return node
+
+
+def _has_rules(node: object) -> bool:
+    match node:
+        case Mapping():
+            return "x-kubernetes-validations" in node or any(_has_rules(child) for child in node.values())
+        case _:
+            return False
+
+
 def _merge(outer: Schema, inner: Schema) -> Schema:
     """`outer` where it says something, else `inner`; the rules of both hold."""
     changes = {
@@ -213,9 +238,11 @@ def _annotated(node: Node, schema: Schema, where: str) -> Node:
 
 
 def _refuse_misplaced(node: Node, schema: Schema, where: str) -> None:
+    if schema.list_or_map and schema.rules:
+        raise SchemaError(f"{where}: the API server runs no CEL rule on a field without a type")
     type_ = node.get("type", "string" if schema.int_or_string else "")
     for name, types_ in _APPLICABLE.items():
-        if not type_ and name in _BINDS_UNTYPED:
+        if not type_ and name in (_BINDS_LIST_OR_MAP if schema.list_or_map else _BINDS_UNTYPED):
             continue
         if getattr(schema, name) != getattr(_NOTHING, name) and type_ not in types_:
             raise SchemaError(f"{where}: {name} has no effect on {type_ or 'an untyped field'}")

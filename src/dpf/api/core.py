@@ -55,6 +55,40 @@ class ServiceAccount(Object):
     automountServiceAccountToken: bool | None = None
 
 
+class TokenRequestSpec(Model):
+    """`audiences` None means the API server itself; `expirationSeconds` None its default, an hour."""
+
+    audiences: list[str] | None = None
+    expirationSeconds: int | None = None
+    boundObjectRef: FreeForm | None = None
+
+
+class TokenRequestStatus(Model):
+    """What was given: the token, and when it ends (RFC 3339)."""
+
+    token: str = ""
+    expirationTimestamp: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"TokenRequestStatus(expirationTimestamp={self.expirationTimestamp})"
+
+
+class TokenRequest(Object):
+    """authentication.k8s.io/v1 TokenRequest: posted to the subresource `token` of a ServiceAccount, never stored."""
+
+    resource: ClassVar[Resource] = Resource("authentication.k8s.io", "v1", "TokenRequest", "tokenrequests")
+    spec: TokenRequestSpec = TokenRequestSpec()
+    status: TokenRequestStatus = TokenRequestStatus()
+
+
+class Eviction(Object):
+    """policy/v1 Eviction: posted to the subresource `eviction` of a Pod. Refused with 429 while a budget forbids it."""
+
+    resource: ClassVar[Resource] = Resource("policy", "v1", "Eviction", "evictions")
+    deleteOptions: FreeForm | None = None
+
+
 class Taint(Model):
     """core/v1 Taint."""
 

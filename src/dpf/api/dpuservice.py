@@ -94,6 +94,13 @@ class ConfigPort(Model):
 class ConfigPorts(Model, kw_only=True):
     """Ports of the service that the host cluster can reach."""
 
+    schema: ClassVar[Schema] = Schema(
+        rules=(Rule(
+            rule="self.serviceType == 'NodePort' || !self.ports.exists(p, has(p.nodePort))",
+            message="nodePort can only be set when serviceType is NodePort",
+        ),),
+    )
+
     serviceType: Annotated[
         str,
         Schema(
@@ -131,16 +138,7 @@ class DPUServiceSpec(Model):
     paused: Annotated[
         bool, Schema(default=False, description="Neither reconcile nor delete while true.", required=False)
     ] = False
-    configPorts: Annotated[
-        ConfigPorts | None,
-        Schema(
-            description="Ports that the host cluster can reach.",
-            rules=(Rule(
-                rule="self.serviceType == 'NodePort' || !self.ports.exists(p, has(p.nodePort))",
-                message="nodePort can only be set when serviceType is NodePort",
-            ),),
-        ),
-    ] = None
+    configPorts: Annotated[ConfigPorts | None, Schema(description="Ports that the host cluster can reach.")] = None
     dpuClusterSelector: Annotated[
         LabelSelector | None, Schema(description="DPUClusters to install in; absent means all.")
     ] = None

@@ -44,7 +44,9 @@ class Schema:
 
     `default` is written to the CRD only when set here: a Python default is not a schema default. `one_of_required`
     yields `oneOf` with one `required` list per entry. On an untyped field (`preserve_unknown`) `pattern` binds strings
-    and `multiple_of` numbers; anything else passes.
+    and `multiple_of` numbers; anything else passes. `list_or_map` stands on a union of one list, one Struct and any
+    scalars: the API server checks a list as that list and a map as that Struct, scalars pass, and the constraints here
+    bind the list. No CEL rule may stand in it or below it.
     """
 
     description: str = ""
@@ -63,6 +65,7 @@ class Schema:
     default: Any = UNSET
     int_or_string: bool = False
     preserve_unknown: bool = False
+    list_or_map: bool = False
     list_type: str = ""
     list_map_keys: tuple[str, ...] = ()
     map_type: str = ""

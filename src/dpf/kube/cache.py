@@ -29,7 +29,7 @@ class Cache:
         return tuple(self._stores.values())
 
     def register(
-        self, kind: type[T], *, namespace: str | None = None, labels: str | None = None,
+        self, kind: type[T], *, namespace: str | None = None, labels: str | None = None, fields: str | None = None,
         indexes: Mapping[str, IndexFunction] | None = None,
     ) -> Store[T]:
         """Have `kind` cached, with these indexes.
@@ -37,7 +37,7 @@ class Cache:
         Several parts of a program may register one kind: indexes add up, and different scopes make the store hold the
         smallest scope that covers them all. Raises ValueError when a store that is being filled would have to widen.
         """
-        wanted = Scope(namespace, labels)
+        wanted = Scope(namespace, labels, fields)
         store = self._stores.get(kind)
         fresh = store is None
         if store is None:

@@ -19,6 +19,19 @@ from dpf.api.meta import Key, Object
 T = TypeVar("T", bound=Object)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where an API server is and how it proves itself: what another program needs beside credentials.
+
+    `server` is an URL without a trailing slash. `ca_pem` None means the certificate authorities of the system.
+    """
+
+    server: str
+    ca_pem: bytes | None = None
+    insecure: bool = False
+    tls_server_name: str = ""
+
+
 class EventType(StrEnum):
     """Kinds of watch events that reach a consumer; ERROR events are raised as errors instead."""
 
@@ -79,6 +92,10 @@ class Client(Protocol):
     def name(self) -> str:
         """For messages: `host`, or `<namespace>/<name>` of a DPUCluster."""
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The API server that this client talks to."""
+
     async def get(self, kind: type[T], name: str, namespace: str | None = None) -> T:
         """One object, read from the server. Raises NotFound."""
 
@@ -114,6 +131,16 @@ class Client(Protocol):
     async def create(self, obj: T, *, dry_run: bool = False) -> T:
         """Create `obj` (with `metadata.generateName` or a name). Raises AlreadyExists."""
 
+    async def create_subresource(
+        self, kind: type[Object], name: str, namespace: str | None = None, *, subresource: str, body: T,
+        dry_run: bool = False,
+    ) -> T:
+        """Post `body` to a subresource of one object that exists; what the server answers, read as the same type.
+
+        For a TokenRequest to `token` of a ServiceAccount, and an Eviction to `eviction` of a Pod: the answer to that
+        is a Status, of which nothing fits. Neither body nor answer is ever part of an error.
+        """
+
     async def apply(
         self, obj: T, *, field_owner: str, force: bool = True, dry_run: bool = False, subresource: str | None = None,
     ) -> T:
@@ -128,9 +155,14 @@ class Client(Protocol):
 
     async def delete(
         self, kind: type[T], name: str, namespace: str | None = None, *, uid: str | None = None,
-        resource_version: str | None = None, propagation: str = "Background", dry_run: bool = False,
+        resource_version: str | None = None, propagation: str = "Background", grace_period_s: int | None = None,
+        dry_run: bool = False,
     ) -> None:
-        """Delete one object. Raises NotFound; a precondition that fails raises Conflict."""
+        """Delete one object. Raises NotFound; a precondition that fails raises Conflict.
+
+        `grace_period_s` concerns Pods that run on a node: until its kubelet says otherwise, they stay that long with a
+        deletionTimestamp. None is the Pod's own period; 0 removes the object at once, whatever still runs.
+        """
 
     async def server_version(self) -> str:
         """`gitVersion` of the API server (GET /version)."""

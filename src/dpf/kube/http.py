@@ -19,7 +19,7 @@ from yarl import URL
 
 from dpf.api.meta import Object
 from dpf.kube import address, answers, codec, connections, credentials, errors
-from dpf.kube.client import Event, Listing, PatchType, Unreadable
+from dpf.kube.client import Endpoint, Event, Listing, PatchType, Unreadable
 from dpf.kube.kubeconfig import Connection
 
 T = TypeVar("T", bound=Object)
@@ -64,6 +64,11 @@ class HTTPClient:
     def name(self) -> str:
         """See `client.Client`."""
         return self._name
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """See `client.Client`."""
+        return self._connection.endpoint
 
     async def get(self, kind: type[T], name: str, namespace: str | None = None) -> T:
         """See `client.Client`."""
@@ -139,6 +144,20 @@ class HTTPClient:
         raw = await self._request("POST", path, query=_dry_run(dry_run), body=_encode(obj), content_type=_JSON)
         return self._decode(type(obj), raw, f"POST {path}")
 
+    async def create_subresource(
+        self, kind: type[Object], name: str, namespace: str | None = None, *, subresource: str, body: T,
+        dry_run: bool = False,
+    ) -> T:
+        """See `client.Client`."""
+        path = address.single(kind, name, namespace, subresource)
+        raw = await self._request("POST", path, query=_dry_run(dry_run), body=_encode(body), content_type=_JSON)
+        try:
+            return codec.codec_of(type(body)).decode(raw)
+        except codec.BAD_OBJECT:
+            # Without the reason: it may quote the answer, and the answer may hold a token.
+            what = f"it does not fit {type(body).resource.kind}"
+            raise answers.not_kubernetes(f"POST {path}", what) from None
+
     async def apply(
         self, obj: T, *, field_owner: str, force: bool = True, dry_run: bool = False, subresource: str | None = None,
     ) -> T:
@@ -163,13 +182,16 @@ class HTTPClient:
 
     async def delete(
         self, kind: type[T], name: str, namespace: str | None = None, *, uid: str | None = None,
-        resource_version: str | None = None, propagation: str = "Background", dry_run: bool = False,
+        resource_version: str | None = None, propagation: str = "Background", grace_period_s: int | None = None,
+        dry_run: bool = False,
     ) -> None:
         """See `client.Client`."""
         path = address.single(kind, name, namespace)
         # With options in the body, the API server ignores them in the query.
         options: dict[str, Any] = {"propagationPolicy": propagation, **({"dryRun": ["All"]} if dry_run else {})}
         preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if grace_period_s is not None:
+            options["gracePeriodSeconds"] = grace_period_s
         if uid or resource_version:
             options["preconditions"] = {field: value for field, value in preconditions.items() if value}
         await self._request("DELETE", path, body=_encode_plain(options), content_type=_JSON)

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from dpf.kube import credentials, errors, untrustedyaml
+from dpf.kube.client import Endpoint
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
@@ -145,16 +146,29 @@ class Identity:
     token: str = field(default="", repr=False)
     insecure: bool = False
     tls_server_name: str = ""
+    cluster_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How to reach one API server. `server` is an URL without a trailing slash."""
+    """How to reach one API server. `server` is an URL without a trailing slash.
+
+    `trust` tells others how the server proves itself; our own requests use what `credentials` made of it.
+    """
 
     server: str
+    trust: credentials.Trust = field(default_factory=credentials.Trust)
     credentials: credentials.Credentials = field(repr=False)
     tls_server_name: str | None = None
     namespace: str = "default"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The server without our credentials, for another program that has its own."""
+        return Endpoint(
+            server=self.server, ca_pem=self.trust.ca_pem, insecure=self.trust.insecure,
+            tls_server_name=self.tls_server_name or "",
+        )
 
 
 def load(path: str | Path | None = None, *, context: str | None = None) -> Connection:
@@ -191,6 +205,7 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connection:
         server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
         credentials=credentials.Files(trust, token=folder / "token"),
         namespace=credentials.read_file(namespace).decode().strip() if namespace.exists() else "default",
+        trust=trust,
     )
 
 
@@ -218,6 +233,7 @@ def single_identity(config: Kubeconfig) -> Identity:
     return Identity(
         server=cluster.server, ca_data=cluster.ca_data, cert_data=user.cert_data, key_data=user.key_data,
         token=user.token, insecure=cluster.insecure, tls_server_name=cluster.tls_server_name,
+        cluster_name=config.clusters[0].name,
     )
 
 
@@ -233,7 +249,7 @@ def connection(config: Kubeconfig, *, context: str | None = None, trusted: bool 
     trust = _trust(config, cluster)
     return Connection(
         server=_server(config, cluster), credentials=_credentials(config, cluster, user, trust),
-        tls_server_name=cluster.tls_server_name or None, namespace=namespace or "default",
+        tls_server_name=cluster.tls_server_name or None, namespace=namespace or "default", trust=trust,
     )
 
 

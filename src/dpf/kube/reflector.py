@@ -100,7 +100,9 @@ class Reflector(Generic[T]):
         scope = self._store.scope
         replacement = self._store.replacement()
         position = ""
-        pages = self._client.pages(self._store.kind, scope.namespace, labels=scope.labels, page_size=page_size)
+        pages = self._client.pages(
+            self._store.kind, scope.namespace, labels=scope.labels, fields=scope.fields, page_size=page_size
+        )
         async for page in pages:
             for item in page.unreadable:
                 self._report_unreadable(item.key, item.why)
@@ -117,7 +119,7 @@ class Reflector(Generic[T]):
         quiet = True
         events = self._client.watch(
             self._store.kind, scope.namespace, resource_version=self._position or "", labels=scope.labels,
-            timeout_s=self._timing.rng.uniform(*WATCH_TIMEOUT_S),
+            fields=scope.fields, timeout_s=self._timing.rng.uniform(*WATCH_TIMEOUT_S),
         )
         # An async generator has to be closed, else its connection lives until it is collected.
         async with aclosing(cast("AsyncGenerator[Sequence[Event[T]], None]", events)) as stream:

@@ -44,16 +44,18 @@ _LABELLED: Final = msgspec.msgpack.Decoder(_Labelled)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What part of a kind a store holds: one namespace or all (None), and a label selector in API syntax."""
+    """What part of a kind a store holds: one namespace or all (None), and selectors in API syntax."""
 
     namespace: str | None = None
     labels: str | None = None
+    fields: str | None = None
 
     def widened(self, other: Scope) -> Scope:
         """The smallest scope that holds both."""
         return Scope(
             self.namespace if self.namespace == other.namespace else None,
             self.labels if self.labels == other.labels else None,
+            self.fields if self.fields == other.fields else None,
         )
 
 

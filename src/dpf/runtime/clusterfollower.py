@@ -84,15 +84,15 @@ class ClusterFollower:
         """Raises CredentialsError when there is nothing to connect with, NotSynced when that cannot be told."""
         if cluster.status.phase not in _CONNECTABLE:
             raise errors.CredentialsError(NOT_READY)
-        if not cluster.spec.kubeconfig:
-            raise errors.CredentialsError("spec.kubeconfig is not set: it names the Secret with the kubeconfig")
-        key = Key(cluster.metadata.namespace or "", cluster.spec.kubeconfig)
+        key = kubeconfigsecret.secret_key(cluster)
+        if key is None:
+            raise errors.CredentialsError(f"{kubeconfigsecret.NOT_NAMED}: it names the Secret with the kubeconfig")
         secret = self._cache.get(Secret, key)
         if secret is None:
-            raise errors.CredentialsError(f"secret {key}, which spec.kubeconfig names, does not exist")
+            raise errors.CredentialsError(kubeconfigsecret.missing(key).why)
         return kubeconfigsecret.content(secret)
 
 
 def _secret_of(cluster: DPUCluster) -> Iterable[str]:
-    name = cluster.spec.kubeconfig
-    return (str(Key(cluster.metadata.namespace or "", name)),) if name else ()
+    key = kubeconfigsecret.secret_key(cluster)
+    return (str(key),) if key else ()

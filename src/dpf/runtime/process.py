@@ -46,11 +46,12 @@ _GC_THRESHOLD: Final = (50_000, 20, 50)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What controllers are made from: the host's client, all clusters, the clock."""
+    """What controllers are made from: the host's client, all clusters, the clock, DPF's own namespace."""
 
     host: port.Client
     clusters: ClusterRegistry
     clock: Clock
+    namespace: str
 
 
 ControllersFactory = Callable[[World], Sequence[Reconciler[Any, Any]]]
@@ -73,7 +74,7 @@ async def run(
     """Run until a signal; returns the exit code.
 
     `kubeconfig` None means the usual places. `metrics_address` is host:port, "" for no server. `name` and `namespace`
-    are those of the Lease.
+    are those of the Lease; the namespace is DPF's own.
     """
     try:
         host = http.HTTPClient(kubeconfigs.load(kubeconfig), name="host")
@@ -91,7 +92,7 @@ async def serve(
     name: str, namespace: str, clusters: ClusterRegistry | None = None,
 ) -> int:
     """`run` with a given client of the host, which is closed at the end."""
-    process = Process(controllers_factory, host, clusters or ClusterRegistry(host))
+    process = Process(controllers_factory, host, clusters or ClusterRegistry(host), namespace=namespace)
     if leader_election:
         process.elect(namespace, name)
     async with AsyncExitStack() as stack:
@@ -112,7 +113,8 @@ class Process:
     """The parts of one process. Runs once."""
 
     def __init__(
-        self, factory: ControllersFactory, host: port.Client, clusters: ClusterRegistry, *, clock: Clock | None = None,
+        self, factory: ControllersFactory, host: port.Client, clusters: ClusterRegistry, *, namespace: str,
+        clock: Clock | None = None,
     ) -> None:
         self.clusters = clusters
         self.metrics = Metrics()
@@ -123,7 +125,7 @@ class Process:
         self._running: asyncio.Task[None] | None = None
         self._follower = ClusterFollower(clusters)
         self._manager = Manager(
-            clusters, host, factory(World(host=host, clusters=clusters, clock=self._clock)),
+            clusters, host, factory(World(host=host, clusters=clusters, clock=self._clock, namespace=namespace)),
             Settings(
                 clock=self._clock, random=self._random, metrics=self.metrics, may_write=self._may_write,
                 after_write=faults.after_write(os.environ),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from dpf.api.core import ConfigMap, Namespace, Secret
+from dpf.api import core
+from dpf.api.core import ConfigMap, Namespace, Secret, ServiceAccount, TokenRequest, TokenRequestSpec
 from dpf.api.meta import Condition, Key, ObjectMeta, OwnerReference, object_key
 from dpf.kube import errors
 from dpf.kube.client import Client, PatchType
@@ -330,6 +332,134 @@ async def test_an_object_that_is_being_deleted_can_still_be_changed(cluster: Cli
     await cluster.delete(Widget, "w", namespace)
     patched = await cluster.patch(Widget, "w", namespace, patch={"status": {"phase": "Gone"}}, subresource="status")
     assert patched.status.phase == "Gone"
+
+
+# Pods that run somewhere, and what is posted to subresources.
+
+
+async def a_pod(cluster: Client, namespace: str, node: str | None = None) -> core.Pod:
+    """A pod that may stay for twenty seconds; on a node, which has no kubelet, nothing else happens to it."""
+    account = ServiceAccount(metadata=ObjectMeta(name="default", namespace=namespace))
+    await cluster.apply(account, field_owner="conformance")
+    return await cluster.create(core.Pod(metadata=ObjectMeta(name="p", namespace=namespace), spec=core.PodSpec(
+        nodeName=node, containers=[core.Container(name="c", image="none")], terminationGracePeriodSeconds=20,
+    )))
+
+
+async def test_a_pod_on_a_node_waits_for_its_kubelet(cluster: Client, namespace: str) -> None:
+    await a_pod(cluster, namespace, "nowhere")
+    await cluster.delete(core.Pod, "p", namespace)
+    held = await cluster.get(core.Pod, "p", namespace)
+    assert held.metadata.deletionTimestamp
+    await cluster.patch(core.Pod, "p", namespace, patch={"metadata": {"labels": {"a": "b"}}})
+    await cluster.delete(core.Pod, "p", namespace)
+    assert (await cluster.get(core.Pod, "p", namespace)).metadata.labels == {"a": "b"}
+    with pytest.raises(errors.Conflict):
+        await cluster.delete(core.Pod, "p", namespace, grace_period_s=0, uid="00000000-dead-4000-8000-000000000000")
+    await cluster.delete(core.Pod, "p", namespace, grace_period_s=0, uid=held.metadata.uid)
+    with pytest.raises(errors.NotFound):
+        await cluster.get(core.Pod, "p", namespace)
+
+
+async def test_a_pod_can_be_removed_at_once(cluster: Client, namespace: str) -> None:
+    await a_pod(cluster, namespace, "nowhere")
+    await cluster.delete(core.Pod, "p", namespace, grace_period_s=0)
+    with pytest.raises(errors.NotFound):
+        await cluster.get(core.Pod, "p", namespace)
+
+
+async def test_a_pod_without_a_node_waits_for_nobody(cluster: Client, namespace: str) -> None:
+    await a_pod(cluster, namespace)
+    await cluster.delete(core.Pod, "p", namespace)
+    with pytest.raises(errors.NotFound):
+        await cluster.get(core.Pod, "p", namespace)
+
+
+async def test_a_grace_period_concerns_pods_only(cluster: Client, namespace: str) -> None:
+    await cluster.create(a_config_map(namespace))
+    await cluster.delete(ConfigMap, "one", namespace, grace_period_s=20)
+    with pytest.raises(errors.NotFound):
+        await cluster.get(ConfigMap, "one", namespace)
+
+
+async def test_an_eviction_deletes_as_gently_as_a_deletion(cluster: Client, namespace: str) -> None:
+    await a_pod(cluster, namespace, "nowhere")
+    eviction = core.Eviction(metadata=ObjectMeta(name="p", namespace=namespace))
+    await cluster.create_subresource(core.Pod, "p", namespace, subresource="eviction", body=eviction, dry_run=True)
+    assert (await cluster.get(core.Pod, "p", namespace)).metadata.deletionTimestamp is None
+    await cluster.create_subresource(core.Pod, "p", namespace, subresource="eviction", body=eviction)
+    assert (await cluster.get(core.Pod, "p", namespace)).metadata.deletionTimestamp
+    await cluster.delete(core.Pod, "p", namespace, grace_period_s=0)
+    with pytest.raises(errors.NotFound):
+        await cluster.create_subresource(core.Pod, "p", namespace, subresource="eviction", body=eviction)
+
+
+async def test_an_eviction_at_once(cluster: Client, namespace: str) -> None:
+    await a_pod(cluster, namespace, "nowhere")
+    now = core.Eviction(
+        metadata=ObjectMeta(name="p", namespace=namespace), deleteOptions={"gracePeriodSeconds": 0},
+    )
+    await cluster.create_subresource(core.Pod, "p", namespace, subresource="eviction", body=now)
+    with pytest.raises(errors.NotFound):
+        await cluster.get(core.Pod, "p", namespace)
+
+
+async def test_an_eviction_names_its_pod(cluster: Client, namespace: str) -> None:
+    await a_pod(cluster, namespace)
+    other = core.Eviction(metadata=ObjectMeta(name="q", namespace=namespace))
+    with pytest.raises(errors.BadRequest):
+        await cluster.create_subresource(core.Pod, "p", namespace, subresource="eviction", body=other)
+
+
+async def a_token(cluster: Client, namespace: str, life_s: int | None = None, name: str = "sa") -> TokenRequest:
+    return await cluster.create_subresource(
+        ServiceAccount, name, namespace, subresource="token",
+        body=TokenRequest(metadata=ObjectMeta(), spec=TokenRequestSpec(expirationSeconds=life_s)),
+    )
+
+
+async def test_a_token_is_given_for_a_service_account(cluster: Client, namespace: str) -> None:
+    made = await cluster.create(ServiceAccount(metadata=ObjectMeta(name="sa", namespace=namespace)))
+    before = datetime.now(UTC)
+    first, second = await a_token(cluster, namespace, 1200), await a_token(cluster, namespace, 1200)
+    assert first.status.token
+    assert first.spec.expirationSeconds == 1200
+    expires = datetime.fromisoformat(first.status.expirationTimestamp or "")
+    assert timedelta(seconds=1198) <= expires - before <= timedelta(seconds=1260)
+    assert first.status.token not in repr(first)
+    assert second.status.token
+    assert await cluster.get(ServiceAccount, "sa", namespace) == made
+
+
+async def test_a_token_lives_an_hour_when_nothing_is_said(cluster: Client, namespace: str) -> None:
+    await cluster.create(ServiceAccount(metadata=ObjectMeta(name="sa", namespace=namespace)))
+    assert (await a_token(cluster, namespace)).spec.expirationSeconds == 3600
+
+
+async def test_a_token_that_is_too_short_is_refused(cluster: Client, namespace: str) -> None:
+    await cluster.create(ServiceAccount(metadata=ObjectMeta(name="sa", namespace=namespace)))
+    with pytest.raises(errors.Invalid, match="10 minutes"):
+        await a_token(cluster, namespace, 599)
+
+
+async def test_a_token_needs_its_service_account(cluster: Client, namespace: str) -> None:
+    with pytest.raises(errors.NotFound, match="nobody"):
+        await a_token(cluster, namespace, name="nobody")
+
+
+async def test_a_subresource_that_is_not_there(cluster: Client, namespace: str) -> None:
+    await cluster.create(a_config_map(namespace))
+    body = TokenRequest(metadata=ObjectMeta())
+    with pytest.raises(errors.NotFound):
+        await cluster.create_subresource(ConfigMap, "one", namespace, subresource="token", body=body)
+    with pytest.raises(errors.BadRequest):
+        await cluster.create_subresource(ServiceAccount, "a/b", namespace, subresource="token", body=body)
+
+
+async def test_a_client_tells_where_its_server_is(cluster: Client) -> None:
+    assert cluster.endpoint.server.startswith("https://")
+    assert cluster.endpoint.ca_pem is not None
+    assert cluster.endpoint.ca_pem.startswith(b"-----BEGIN CERTIFICATE-----")
 
 
 # Server-side apply.

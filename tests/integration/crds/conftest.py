@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.apiserver import JSON_PATCH, MERGE_PATCH, TABLE, Answer, RealAPIServer
+from tests.support.apiserver import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, TABLE, Answer, RealAPIServer
 
 ROOT = Path(__file__).parents[3]
 CRDS = tuple(yaml.safe_load(path.read_text()) for path in sorted((ROOT / "deploy" / "crds").glob("*.yaml")))
@@ -27,6 +28,15 @@ class Kubectl:
 
     def create(self, manifest: Mapping[str, Any]) -> Answer:
         return self.server.request("POST", f"{self._path(manifest)}?fieldValidation=Strict&{OWNER}", manifest)
+
+    def would_store(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """The object with the server's defaults, without creating it."""
+        path = f"{self._path(manifest)}?fieldValidation=Strict&dryRun=All&{OWNER}"
+        return self.server.request("POST", path, manifest).expect(201)
+
+    def apply(self, manifest: Mapping[str, Any]) -> Answer:
+        """`kubectl apply --server-side`."""
+        return self._patch(manifest, manifest, APPLY_PATCH, "")
 
     def get(self, manifest: Mapping[str, Any], *, accept: str = "application/json") -> dict[str, Any]:
         return self.server.request("GET", self._object(manifest), accept=accept).expect()
@@ -83,3 +93,15 @@ def ensure_namespace(server: RealAPIServer, name: str) -> None:
     """Create the namespace unless it is there."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     server.request("POST", "/api/v1/namespaces", body).expect(201, 409)
+
+
+def assert_refused(answer: Answer, message: str) -> None:
+    """The server refuses for exactly one reason, in these words."""
+    assert answer.status == 422, answer.body
+    (cause,) = answer.causes
+    assert re.sub(r'^Invalid value: ("[^"]*": )?', "", cause) == message
+
+
+def refused_fields(answer: Answer) -> set[str]:
+    """The fields at fault. `<nil>` stands for a note that the rules were not tried any more."""
+    return {cause["field"] for cause in answer.body["details"]["causes"]} - {"<nil>"}

@@ -6,12 +6,10 @@ message: a second, accidental one would confuse the user.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
-from tests.integration.crds.conftest import Kubectl
-from tests.support.apiserver import Answer
+from tests.integration.crds.conftest import Kubectl, assert_refused, refused_fields
 from tests.support.manifests import dpfoperatorconfig, dpucluster, dpuservice, merge
 
 pytestmark = pytest.mark.parts
@@ -179,14 +177,14 @@ ALLOWED_UPDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("manifest", "message"), CREATES.values(), ids=CREATES.keys())
 def test_create_is_refused(kubectl: Kubectl, manifest: dict[str, Any], message: str) -> None:
-    _assert_refused(kubectl.create(manifest), message)
+    assert_refused(kubectl.create(manifest), message)
 
 
 @pytest.mark.parametrize(("manifest", "patch", "message"), UPDATES.values(), ids=UPDATES.keys())
 def test_update_is_refused(kubectl: Kubectl, manifest: dict[str, Any], patch: dict[str, Any], message: str) -> None:
     kubectl.create(manifest).expect(201)
 
-    _assert_refused(kubectl.merge(manifest, patch), message)
+    assert_refused(kubectl.merge(manifest, patch), message)
 
 
 @pytest.mark.parametrize(("manifest", "patch"), ALLOWED_UPDATES.values(), ids=ALLOWED_UPDATES.keys())
@@ -240,7 +238,7 @@ def test_value_outside_the_schema_is_refused(kubectl: Kubectl, manifest: dict[st
     refused = kubectl.create(manifest)
 
     assert refused.status == 422
-    assert _fields(refused) == {path}
+    assert refused_fields(refused) == {path}
 
 
 CONDITION = {
@@ -257,15 +255,4 @@ def test_condition_without_a_member_is_refused(kubectl: Kubectl, missing: str) -
     refused = kubectl.merge(service, {"status": {"conditions": [condition]}}, subresource="status")
 
     assert refused.status == 422
-    assert _fields(refused) == {f"status.conditions[0].{missing}"}
-
-
-def _assert_refused(answer: Answer, message: str) -> None:
-    assert answer.status == 422, answer.body
-    (cause,) = answer.causes
-    assert re.sub(r'^Invalid value: ("[^"]*": )?', "", cause) == message
-
-
-def _fields(answer: Answer) -> set[str]:
-    """The fields at fault. `<nil>` stands for a note that the rules were not tried any more."""
-    return {cause["field"] for cause in answer.body["details"]["causes"]} - {"<nil>"}
+    assert refused_fields(refused) == {f"status.conditions[0].{missing}"}

@@ -51,7 +51,8 @@ class Bench:
         self.host.add(Namespace(metadata=ObjectMeta(name=LEASE_NAMESPACE)), a_toy(parts={"a": "1"}))
         timing = Timing(clock=self.clock.monotonic, sleep=self.clock.sleep, rng=Random(1))
         self.process = Process(
-            toys, self.host, ClusterRegistry(self.host, timing=timing, now=self.clock.now), clock=self.clock
+            toys, self.host, ClusterRegistry(self.host, timing=timing, now=self.clock.now), namespace=LEASE_NAMESPACE,
+            clock=self.clock,
         )
         if elect:
             self.process.elect(LEASE_NAMESPACE, "dpf")

@@ -27,7 +27,7 @@ UNREADY = (
 @pytest.mark.parametrize(("content", "told"), [
     (b"not: a: kubeconfig", "not valid YAML"),
     (b"{}", "auth info list should have one member"),
-    (None, "dpf-clusters/dpu-2-admin-kubeconfig with its kubeconfig not found"),
+    (None, "dpf-clusters/dpu-2-admin-kubeconfig, which spec.kubeconfig names, does not exist"),
 ], ids=["malformed", "empty", "missing"])
 async def test_one_bad_kubeconfig_does_not_keep_the_service_from_the_others(content: bytes | None, told: str) -> None:
     world = stage.a_stage("dpu-1")

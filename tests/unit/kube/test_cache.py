@@ -311,6 +311,9 @@ def test_registrations_of_one_kind_add_up() -> None:
     assert first.scope == Scope(None, "app=x")
     cache.register(Pod, namespace="ns", labels="app=y")
     assert first.scope == Scope(None, None)
+    nodes = Cache("host").register(Pod, fields="spec.nodeName=n1")
+    assert nodes.scope == Scope(None, None, "spec.nodeName=n1")
+    assert nodes.scope.widened(Scope(None, None, "spec.nodeName=n2")) == Scope()
     first.replace(listing(a_pod("a", node="n1")))
     assert names(cache.by_index(Pod, "name", "a")) == names(cache.by_index(Pod, "node", "n1")) == ["a"]
     assert names(cache.list(Pod, "ns")) == ["a"]

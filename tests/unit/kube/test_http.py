@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from dpf.api.core import ConfigMap, Node
+from dpf.api.core import ConfigMap, Node, ServiceAccount, TokenRequest, TokenRequestSpec
 from dpf.api.meta import ObjectMeta
 from dpf.kube import connections, errors, http
 from dpf.kube.client import PatchType
@@ -63,6 +63,33 @@ async def test_writes_on_the_wire() -> None:
         assert delete.json == {
             "propagationPolicy": "Orphan", "preconditions": {"uid": "u", "resourceVersion": "5"}, "dryRun": ["All"],
         }
+
+
+async def test_a_subresource_on_the_wire() -> None:
+    given = {"spec": {"expirationSeconds": 700}, "status": {"token": "t0ken", "expirationTimestamp": "later"}}
+    body = TokenRequest(metadata=ObjectMeta(), spec=TokenRequestSpec(expirationSeconds=800))
+    async with serving(answer({"metadata": {}, **given})) as (client, stub):
+        got = await client.create_subresource(ServiceAccount, "a", "ns", subresource="token", body=body)
+        (seen,) = stub.seen
+    assert (seen.method, seen.path, seen.query) == ("POST", "/api/v1/namespaces/ns/serviceaccounts/a/token", {})
+    assert (seen.json["kind"], seen.json["spec"]) == ("TokenRequest", {"expirationSeconds": 800})
+    assert (got.spec.expirationSeconds, got.status.token) == (700, "t0ken")
+
+
+async def test_an_answer_with_a_token_is_never_quoted() -> None:
+    async with serving(answer({"metadata": {}, "status": {"token": ["t0ken"]}, "spec": "t0ken"})) as (client, _):
+        with pytest.raises(errors.ServerError) as caught:
+            await client.create_subresource(
+                ServiceAccount, "a", "ns", subresource="token", body=TokenRequest(metadata=ObjectMeta())
+            )
+    assert "t0ken" not in repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_a_grace_period_on_the_wire() -> None:
+    async with serving(answer(config_map("a"))) as (client, stub):
+        await client.delete(ConfigMap, "a", "ns", grace_period_s=0)
+    assert stub.seen[0].json == {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
 
 
 async def test_connections_are_kept_and_never_more_than_the_pool() -> None:

@@ -100,6 +100,16 @@ async def test_a_scope_narrows_list_and_watch() -> None:
         assert s.changes == [(None, "in"), ("in", None)]
 
 
+async def test_a_scope_may_be_a_field_selector() -> None:
+    async with following(a_map("out"), a_map("in"), scope=Scope(fields="metadata.name=in")) as s:
+        assert s.names() == ["in"]
+        await s.cluster.create(a_map("also-out"))
+        await s.cluster.delete(ConfigMap, "in", "default")
+        await turns()
+        assert s.names() == []
+        assert s.changes == [(None, "in"), ("in", None)]
+
+
 async def test_the_end_of_a_watch_is_normal_and_nothing_is_missed() -> None:
     async with following(a_map("a")) as s:
         s.clock.advance(300)

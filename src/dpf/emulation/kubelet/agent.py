@@ -15,7 +15,7 @@ import structlog
 
 from dpf.api import core
 from dpf.api.meta import Key, object_key
-from dpf.emulation.kubelet import addresses, node, nodeports, podfolder, records
+from dpf.emulation.kubelet import addresses, node, nodeclient, nodeports, podfolder, records
 from dpf.emulation.kubelet.addresses import NodeAddresses
 from dpf.emulation.kubelet.network import NetworkError
 from dpf.emulation.kubelet.node import NodeFacts
@@ -49,7 +49,7 @@ class Agent:
         """Until cancelled. Raises Unauthorized when the node's certificate is not accepted any more."""
         registered = await self._register()
         self._found = self._find_containers()
-        self._cache.register(core.Pod)
+        self._cache.register(core.Pod, fields=nodeclient.pods_of(self._node.name))
         self._cache.subscribe(core.Pod, self._on_pod)
         self._cache.register(core.Service)
         self._cache.subscribe(core.Service, lambda _old, _new: self._ports_changed.set())

@@ -35,6 +35,7 @@ from dpf.emulation.kubelet.podworker import Node
 from dpf.emulation.kubelet.processes import Processes, Watcher
 from dpf.emulation.kubelet.server import LogServer
 from dpf.kube import errors
+from dpf.kube.client import Client
 from dpf.local import files
 from dpf.local.supervisor import procfs
 from dpf.local.supervisor.spec import PLATFORM_VARIABLE
@@ -179,7 +180,7 @@ class EmulatedNode:
         while (left_s := (due - self._plant.clock.now()).total_seconds()) > 0:
             await self._plant.clock.sleep(min(left_s, _CHECK_RENEWAL_S))
 
-    def _node(self, client: nodeclient.NodeClient) -> Node:
+    def _node(self, client: Client) -> Node:
         starter = ContainerStarter(
             rules=self._plant.config.images, processes=self._processes, host_ip=str(self._addresses.node),
             allocatable={**DEFAULT_CAPACITY, **self._config.capacity}, clock=self._plant.clock,

@@ -11,11 +11,11 @@ import structlog
 
 from dpf.api import core
 from dpf.api.meta import object_key
-from dpf.emulation.kubelet import podstatus
-from dpf.emulation.kubelet.nodeclient import NodeClient
+from dpf.emulation.kubelet import nodeclient, podstatus
 from dpf.emulation.kubelet.retry import Retry
 from dpf.kube import client as port
 from dpf.kube import errors
+from dpf.kube.client import Client
 from dpf.runtime.clock import Clock
 
 _LOG: Final = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ class PodGone(Exception):
 class PodReporter:
     """Reports of one pod. `retry` tells when a failed one is tried again."""
 
-    def __init__(self, client: NodeClient, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
         self.retry = Retry()
@@ -61,7 +61,7 @@ class PodReporter:
         if not self.retry.is_due(self._clock.now()):
             return False
         try:
-            await self._client.delete_pod_now(pod)
+            await nodeclient.delete_pod_now(self._client, pod)
         except (errors.NotFound, errors.Conflict):
             return True
         except errors.Error as error:

@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 
 from dpf.api import core
 from dpf.api.meta import Object
-from dpf.emulation.kubelet import sources
-from dpf.emulation.kubelet.nodeclient import NodeClient
+from dpf.emulation.kubelet import nodeclient, sources
 from dpf.emulation.kubelet.sources import References, Sources
 from dpf.kube import errors
+from dpf.kube.client import Client
 
 T = TypeVar("T", bound=Object)
 
@@ -27,7 +27,7 @@ _ROOT_CA: Final = frozenset({"kube-root-ca.crt"})
 class PodSources:
     """What one pod refers to, as last fetched."""
 
-    def __init__(self, client: NodeClient) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
         self.value: Sources | None = None
         self.refresh_at: datetime | None = None
@@ -46,7 +46,7 @@ class PodSources:
         namespace = pod.metadata.namespace or ""
         config_maps = [await self._get(core.ConfigMap, name, namespace) for name in sorted(needed.config_maps)]
         secrets = [await self._get(core.Secret, name, namespace) for name in sorted(needed.secrets)]
-        tokens = {need: await self._client.request_token(pod, need) for need in needed.tokens}
+        tokens = {need: await nodeclient.request_token(self._client, pod, need) for need in needed.tokens}
         self.value = Sources(
             config_maps={found.metadata.name: found for found in config_maps if found},
             secrets={found.metadata.name: found for found in secrets if found}, tokens=tokens,

@@ -22,7 +22,6 @@ from dpf.emulation.kubelet import podfolder, podplan, podstatus, processes, reco
 from dpf.emulation.kubelet.addresses import NoAddressLeft
 from dpf.emulation.kubelet.containers import ContainerStarter
 from dpf.emulation.kubelet.network import NetworkError, PodNetwork
-from dpf.emulation.kubelet.nodeclient import NodeClient
 from dpf.emulation.kubelet.podplan import Health, PodPlan, Waiting
 from dpf.emulation.kubelet.podreport import PodGone, PodReporter
 from dpf.emulation.kubelet.podsources import PodSources
@@ -32,6 +31,7 @@ from dpf.emulation.kubelet.records import Exit, PodRecord, ProcessRef
 from dpf.emulation.kubelet.retry import Retry
 from dpf.emulation.kubelet.sources import MissingReference
 from dpf.kube import errors
+from dpf.kube.client import Client
 from dpf.local import files
 from dpf.local.supervisor.errors import StartFailed
 from dpf.runtime.clock import Clock
@@ -48,7 +48,7 @@ class Node:
     name: str
     host_ip: str
     folder: Path
-    client: NodeClient
+    client: Client
     network: PodNetwork
     processes: Processes
     watcher: Watcher

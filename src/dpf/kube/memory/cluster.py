@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from dpf.api.core import Namespace
 from dpf.api.meta import Key, Object, ObjectMeta
 from dpf.kube import address, codec, errors
-from dpf.kube.client import Event, EventType, Listing, PatchType
-from dpf.kube.memory import collector, ownership, rules, watches
+from dpf.kube.client import Endpoint, Event, EventType, Listing, PatchType
+from dpf.kube.memory import collector, ownership, rules, subresources, watches
 from dpf.kube.memory.objects import Objects, Place, Record
 from dpf.kube.memory.rules import Tree
 
@@ -27,6 +27,7 @@ T = TypeVar("T", bound=Object)
 DEFAULT_MANAGER: Final = "pydpf"
 """Field manager of writes that name none: the API server takes it from the User-Agent."""
 _WRITES: Final = frozenset({"create", "apply", "patch", "delete"})
+_CA: Final = b"-----BEGIN CERTIFICATE-----\nbWVtb3J5\n-----END CERTIFICATE-----\n"
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -81,6 +82,9 @@ class MemoryCluster:
         self._objects = Objects(history)
         self._interruptions: list[errors.Error | None] = []
         self._faults: list[tuple[Callable[[Request], bool], errors.Error]] = []
+        self.endpoint = Endpoint(server=f"https://{name.replace('/', '.')}.example:6443", ca_pem=_CA)
+        """See `client.Client`. Nobody listens there."""
+        self.tokens = subresources.Tokens(name)
         self.writes: list[Write] = []
         """Every write request that came in, dry runs apart: also those that changed nothing or failed."""
         self.requests: list[Request] = []
@@ -213,6 +217,26 @@ class MemoryCluster:
         owners = ownership.record({}, tree, {}, ownership.Manager(DEFAULT_MANAGER, "Update"))
         return self._finish(kind, place, request, None, Record(tree, owners))
 
+    async def create_subresource(
+        self, kind: type[Object], name: str, namespace: str | None = None, *, subresource: str, body: T,
+        dry_run: bool = False,
+    ) -> T:
+        """See `client.Client`."""
+        request, place = self._single("create", kind, name, namespace, subresource, dry_run)
+        await self._enter(request)
+        tree = rules.wire(body)
+        subresources.check(place[0], request.key, subresource, tree)
+        record = self._require(place)
+        if subresource == subresources.TOKEN:
+            tree = self.tokens.answer(tree, request.key, record.tree, self._now(), dry_run=dry_run)
+        else:
+            if not dry_run:
+                grace_s = subresources.grace_period_s(tree)
+                collector.delete(self._objects, place, now=self._stamp(), grace_s=grace_s)
+            tree = {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success"}
+        self._leave(request)
+        return watches.decode(type(body), tree)
+
     async def apply(
         self, obj: T, *, field_owner: str, force: bool = True, dry_run: bool = False, subresource: str | None = None,
     ) -> T:
@@ -249,7 +273,8 @@ class MemoryCluster:
 
     async def delete(
         self, kind: type[T], name: str, namespace: str | None = None, *, uid: str | None = None,
-        resource_version: str | None = None, propagation: str = "Background", dry_run: bool = False,
+        resource_version: str | None = None, propagation: str = "Background", grace_period_s: int | None = None,
+        dry_run: bool = False,
     ) -> None:
         """See `client.Client`."""
         request, place = self._single("delete", kind, name, namespace, None, dry_run)
@@ -260,7 +285,9 @@ class MemoryCluster:
         rules.check_version(kind, request.key, old.tree, resource_version)
         if not dry_run:
             policy = propagation if self._controllers else "Background"
-            collector.delete(self._objects, place, now=self._stamp(), propagation=policy)
+            collector.delete(
+                self._objects, place, now=self._stamp(), propagation=policy, grace_s=grace_period_s
+            )
         self._leave(request)
 
     async def server_version(self) -> str:

@@ -6,6 +6,7 @@ the background a moment later.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final
 
 from dpf.kube.memory import rules
@@ -15,21 +16,30 @@ _WAITS: Final = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 """Finalizer by propagation policy."""
 
 
-def delete(objects: Objects, place: Place, *, now: str, propagation: str = "Background") -> None:
-    """Delete as the API server does: at once, or, where finalizers or a namespace's content are left, by a mark.
+def delete(
+    objects: Objects, place: Place, *, now: str, propagation: str = "Background", grace_s: int | None = None,
+) -> None:
+    """Delete as the API server does: at once, or by a mark while finalizers, content or a kubelet hold it.
 
-    `now` is RFC 3339. An object that is marked already stays as it is.
+    `now` is RFC 3339. An object that is marked already stays as it is, unless it is a pod that gets less time now.
     """
     record = objects.find(place)
-    if record is None or record.tree["metadata"].get("deletionTimestamp"):
+    if record is None:
+        return
+    grace_s = rules.grace_period_s(place[0], record.tree, grace_s)
+    if record.tree["metadata"].get("deletionTimestamp"):
+        _hurry(objects, place, record, grace_s)
         return
     metadata = record.tree["metadata"]
     finalizers = [*(metadata.get("finalizers") or ()), *([_WAITS[propagation]] if propagation in _WAITS else [])]
     is_namespace = place[0] == rules.NAMESPACES
-    if not finalizers and not is_namespace:
+    if not finalizers and not is_namespace and not grace_s:
         objects.drop(place)
         return
-    tree = rules.with_metadata(record.tree, deletionTimestamp=now, finalizers=list(dict.fromkeys(finalizers)))
+    tree = rules.with_metadata(
+        record.tree, deletionTimestamp=_later(now, grace_s), deletionGracePeriodSeconds=grace_s or None,
+        finalizers=list(dict.fromkeys(finalizers)),
+    )
     if "generation" in metadata:
         tree = rules.with_metadata(tree, generation=metadata["generation"] + 1)
     if is_namespace:
@@ -40,10 +50,11 @@ def delete(objects: Objects, place: Place, *, now: str, propagation: str = "Back
 def store(objects: Objects, place: Place, new: Record) -> Record:
     """Store, or drop an object that is being deleted and has lost its last finalizer.
 
-    A namespace goes when it is empty as well.
+    A namespace goes when it is empty as well, a pod when its kubelet says so.
     """
     metadata = new.tree["metadata"]
-    if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and place[0] != rules.NAMESPACES:
+    held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds") or place[0] == rules.NAMESPACES
+    if metadata.get("deletionTimestamp") and not held:
         return objects.drop(place, new)
     return objects.store(place, new)
 
@@ -58,6 +69,18 @@ def settle(objects: Objects, *, now: str) -> None:
         _keep_promises(objects, now)
         if objects.version == before:
             return
+
+
+def _hurry(objects: Objects, place: Place, record: Record, grace_s: int) -> None:
+    """A pod that is being deleted gets `grace_s` if that is less than it has; nothing left means that it goes."""
+    if grace_s < record.tree["metadata"].get("deletionGracePeriodSeconds", 0):
+        store(objects, place, Record(
+            rules.with_metadata(record.tree, deletionGracePeriodSeconds=grace_s or None), record.owners
+        ))
+
+
+def _later(now: str, seconds: int) -> str:
+    return (datetime.fromisoformat(now) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else now
 
 
 def _empty_namespaces(objects: Objects, now: str) -> None:

@@ -21,9 +21,11 @@ Family = tuple[str, str]
 
 NAMESPACES: Final[Family] = ("", "namespaces")
 _SECRETS: Final[Family] = ("", "secrets")
+_PODS: Final[Family] = ("", "pods")
+_GRACE_S: Final = 30
 _PROTECTED: Final = (
     "name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp",
-    "deletionTimestamp",
+    "deletionTimestamp", "deletionGracePeriodSeconds",
 )
 
 
@@ -120,6 +122,14 @@ def patched(
     except patches.PatchError as error:
         raise errors.Invalid(f"{kind.resource.kind} {key}: {error}", status=422, reason="Invalid") from None
     return result
+
+
+def grace_period_s(family: Family, tree: Tree, wanted: int | None) -> int:
+    """How long a deleted pod stays for its kubelet, in seconds; `wanted` overrides its own period. 0 for all else."""
+    spec, phase = tree.get("spec") or {}, (tree.get("status") or {}).get("phase")
+    if family != _PODS or not spec.get("nodeName") or phase in {"Succeeded", "Failed"}:
+        return 0
+    return wanted if wanted is not None else int(spec.get("terminationGracePeriodSeconds", _GRACE_S))
 
 
 def check_version(kind: type[Object], key: Key, old: Tree, wanted: str | None) -> None:

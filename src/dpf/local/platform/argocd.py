@@ -101,17 +101,22 @@ def ensure_kubeconfig(cluster: ClusterPKI, now: datetime) -> Path:
     return pki.ensure_kubeconfig(cluster, CONTROLLER, request, now=now, namespace=names.DPF_NAMESPACE)
 
 
-def objects() -> list[Object]:
+def objects(repository_host: str, repository_ca: bytes) -> list[Object]:
     """What both processes need on the host cluster, beside the CRDs and the namespace.
 
     The controller may do anything there, as in Argo CD's own installation: it installs charts with `deployInCluster`.
+    Argo CD's processes read the authority of the chart repository from a folder; whoever else reads charts finds it in
+    the ConfigMap that a pod of Argo CD would mount there.
     """
     namespace = names.DPF_NAMESPACE
+    part_of = {"app.kubernetes.io/part-of": "argocd"}
     return [
         core.ConfigMap(
-            metadata=ObjectMeta(
-                name="argocd-cm", namespace=namespace, labels={"app.kubernetes.io/part-of": "argocd"}
-            ),
+            metadata=ObjectMeta(name="argocd-tls-certs-cm", namespace=namespace, labels=part_of),
+            data={repository_host: repository_ca.decode()},
+        ),
+        core.ConfigMap(
+            metadata=ObjectMeta(name="argocd-cm", namespace=namespace, labels=part_of),
             data={
                 "application.resourceTrackingMethod": "annotation",
                 "timeout.reconciliation": "30s",

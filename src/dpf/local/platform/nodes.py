@@ -24,6 +24,8 @@ PROCESS: Final = "emulated-nodes"
 TOKEN_TTL_S: Final = 3600
 _CAPACITY: Final[dict[str, core.IntOrString]] = {
     "cpu": "16", "memory": "32Gi", "ephemeral-storage": "64Gi", "pods": "60", "nvidia.com/bf_sf": "20",
+    # The name under which the producer/consumer example asks for scalable functions.
+    "nvidia.com/sf": "20",
 }
 
 

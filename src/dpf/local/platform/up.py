@@ -35,6 +35,9 @@ from dpf.local.supervisor.supervisor import Outcome, Process, Supervisor
 
 CONTROLLERS: Final = "dpf-controllers"
 CHART_REPOSITORY: Final = "chart-repository"
+EXAMPLE_REPOSITORY: Final = "https://example.com/charts"
+"""The repository that the producer/consumer example names; the platform's own one is its mirror."""
+_LOOPBACK: Final = "127.0.0.1"
 _STEP_TIMEOUT_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 0.2
 _LISTENERS: Final = {
@@ -114,8 +117,8 @@ def _prepare(
         host = controlplane.write_cluster_files(
             state / "host", name="host", port=settings.port("host-api"), now=now
         )
-        repository = pki_services.ensure_serving(state / "pki", CHART_REPOSITORY, ("127.0.0.1", "localhost"), now)
-        argocd.layout(state).prepare("127.0.0.1", repository.authority.read_bytes())
+        repository = pki_services.ensure_serving(state / "pki", CHART_REPOSITORY, (_LOOPBACK, "localhost"), now)
+        argocd.layout(state).prepare(_LOOPBACK, repository.authority.read_bytes())
         argocd.ensure_kubeconfig(host.pki, now)
         request = certificates.Request(common_name=objects.CONTROLLERS_USER)
         pki.ensure_kubeconfig(host.pki, CONTROLLERS, request, now=now)
@@ -153,9 +156,13 @@ async def _start_repository(platform: Platform) -> None:
             ),
         ))
         await controlplane.wait_ready(
-            f"https://127.0.0.1:{platform.settings.port('chart-repository')}", process=process,
-            ssl=ssl.create_default_context(cafile=str(platform.repository.authority)), path="/dpf/index.yaml",
+            _repository_url(platform), process=process, path="/index.yaml",
+            ssl=ssl.create_default_context(cafile=str(platform.repository.authority)),
         )
+
+
+def _repository_url(platform: Platform) -> str:
+    return f"https://{_LOOPBACK}:{platform.settings.port('chart-repository')}{chartrepository.PATH_PREFIX}"
 
 
 async def _start_argocd_repo_server(platform: Platform) -> None:
@@ -181,7 +188,7 @@ async def _start_clusters(platform: Platform) -> None:
         # Our controllers take as long to start as the CRDs and roles that they wait for.
         group.create_task(_start_dpf(platform))
         with platform.meter.step("CRDs and RBAC"):
-            await _install(host, crds)
+            await _install(host, crds, platform.repository.authority.read_bytes())
         group.create_task(_start_argocd_controller(platform))
         group.create_task(_start_dpu_cluster(platform, host))
 
@@ -204,12 +211,14 @@ async def _start_host_controllers(platform: Platform, api_server: Process) -> No
             await platform.ensure(build(platform.host, platform.parts[part], logs=platform.logs))
 
 
-async def _install(host: port.Client, crds: Sequence[core.CustomResourceDefinition]) -> None:
+async def _install(
+    host: port.Client, crds: Sequence[core.CustomResourceDefinition], repository_ca: bytes
+) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(manifests.ensure_crds(host, crds))
         # Our controllers are starting meanwhile, and need their roles first.
         await manifests.ensure(host, [objects.namespace()])
-        await manifests.ensure(host, [*objects.controllers_rbac(), *argocd.objects()])
+        await manifests.ensure(host, [*objects.controllers_rbac(), *argocd.objects(_LOOPBACK, repository_ca)])
     await manifests.ensure(host, [objects.dpu_cluster(), objects.operator_config()])
 
 
@@ -229,6 +238,7 @@ async def _start_dpf(platform: Platform) -> None:
                 "--kubeconfig", str(platform.host.pki.kubeconfig(CONTROLLERS)),
                 "--local-state", str(platform.settings.state),
                 "--metrics-address", f"127.0.0.1:{platform.settings.port('controllers-metrics')}",
+                "--repository-mirror", f"{EXAMPLE_REPOSITORY}={_repository_url(platform)}",
             ),
         ))
         await _healthy(platform, "controllers-metrics", process, "/readyz")

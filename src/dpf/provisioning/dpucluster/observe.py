@@ -5,10 +5,10 @@ from __future__ import annotations
 from dpf.api.dpucluster import ConditionType, DPUCluster, Phase
 from dpf.kube.client import Client
 from dpf.provisioning.dpucluster import kubeconfig
-from dpf.provisioning.dpucluster.kubeconfig import Unusable
 from dpf.provisioning.dpucluster.plan import Snapshot
 from dpf.provisioning.dpucluster.prober import Prober, Unhealthy
 from dpf.runtime import conditions
+from dpf.runtime.kubeconfigsecret import Unusable
 
 
 async def snapshot(cluster: DPUCluster, *, host: Client, prober: Prober) -> Snapshot:

@@ -1,6 +1,7 @@
-"""How Argo CD may reach a DPUCluster: its kubeconfig Secret, checked (behaviour-service.md section 8).
+"""How Argo CD may reach a DPUCluster: its kubeconfig Secret, in the form that Argo CD wants (behaviour-service.md 8).
 
-Called by this kind's observation. It connects to nothing. No text here contains a part of the kubeconfig.
+Called by this kind's observation. It connects to nothing. Whether the Secret can be used is judged by
+`runtime.kubeconfigsecret`; only what Argo CD needs beyond that is asked for here.
 """
 
 from __future__ import annotations
@@ -10,34 +11,26 @@ from functools import lru_cache
 from dpf.api.core import Secret
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.meta import Key, ObjectMeta
-from dpf.kube import errors, kubeconfig
 from dpf.runtime import kubeconfigsecret
 from dpf.services.argocd.build import Credentials
-from dpf.services.dpuservice.snapshot import Unusable
-
-
-def secret_key(cluster: DPUCluster) -> Key | None:
-    """The Secret with the cluster's kubeconfig; None while its cluster manager has not named one."""
-    if not cluster.spec.kubeconfig:
-        return None
-    return Key(cluster.metadata.namespace or "", cluster.spec.kubeconfig)
+from dpf.services.dpuservice.fleet import Unusable
 
 
 def credentials(cluster: DPUCluster, secret: Secret | None) -> Credentials | Unusable:
     """What Argo CD needs to reach the cluster, or why it cannot be told."""
-    key = secret_key(cluster)
+    key = kubeconfigsecret.secret_key(cluster)
     if key is None:
         return Unusable(
-            why=f"dpuCluster is not ready (phase {cluster.status.phase}): spec.kubeconfig is not set;"
+            why=f"dpuCluster is not ready (phase {cluster.status.phase}): {kubeconfigsecret.NOT_NAMED};"
             f" {_next_step(cluster, static='name the Secret that holds its kubeconfig there')}"
         )
     if secret is None:
+        missing = kubeconfigsecret.missing(key)
         return Unusable(
-            why=f"secret {key} with its kubeconfig not found (phase {cluster.status.phase});"
-            f" {_next_step(cluster, static='create it, or correct spec.kubeconfig of the DPUCluster')}"
+            why=f"{missing.why} (phase {cluster.status.phase}); {_next_step(cluster, static=missing.advice)}"
         )
     data = secret.data or {}
-    return _parse(key, tuple((name, data[name]) for name in kubeconfigsecret.KEYS if name in data))
+    return _read(key, tuple((name, data[name]) for name in kubeconfigsecret.KEYS if name in data))
 
 
 def _next_step(cluster: DPUCluster, *, static: str) -> str:
@@ -45,16 +38,14 @@ def _next_step(cluster: DPUCluster, *, static: str) -> str:
     return static if cluster.spec.type == "static" else f"wait for its cluster manager ({cluster.spec.type})"
 
 
-@lru_cache(maxsize=256)
-def _parse(key: Key, data: tuple[tuple[str, str], ...]) -> Credentials | Unusable:
-    """Cached: it is the same at every pass, and reading YAML and keys would be the most expensive part of one."""
+@lru_cache(maxsize=1024)
+def _read(key: Key, data: tuple[tuple[str, str], ...]) -> Credentials | Unusable:
+    """Cached: reading YAML and keys of every cluster anew, because one of them changed, would take long."""
     secret = Secret(metadata=ObjectMeta(name=key.name, namespace=key.namespace), data=dict(data))
-    try:
-        config = kubeconfig.parse(kubeconfigsecret.content(secret), source=f"secret {key}")
-        kubeconfig.connection(config, trusted=False)
-        identity = kubeconfig.single_identity(config)
-    except errors.CredentialsError as error:
-        return Unusable(why=str(error))
+    found = kubeconfigsecret.judge(secret)
+    if isinstance(found, kubeconfigsecret.Unusable):
+        return Unusable(why=f"{found.why}; {found.advice}")
+    identity = found.identity
     if not identity.token and not (identity.cert_data and identity.key_data):
         return Unusable(
             why=f"secret {key} not in the expected format:"

@@ -6,30 +6,35 @@ Pure. Called by this kind's planner. Applications are found by labels; a name is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
+from dpf.api import names
 from dpf.api.argocd import RESOURCES_FINALIZER, SKIP_RECONCILE_ANNOTATION, Application
-from dpf.api.dpuservice import DPUService, DPUServiceSpec
+from dpf.api.dpuservice import DPUService, DPUServiceSpec, HelmChartSource
 from dpf.api.meta import Key, object_key
 from dpf.runtime.plan import Action, Apply, Delete, Patch
 from dpf.services import values
 from dpf.services.argocd import build
 from dpf.services.dpuservice import daemonset, naming, targets
+from dpf.services.dpuservice.networks import Attachments
 from dpf.services.dpuservice.snapshot import Snapshot
+
+_SORTED: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 def plan_wanted(
-    snapshot: Snapshot, spec: DPUServiceSpec, destinations: Iterable[build.Destination]
+    snapshot: Snapshot, spec: DPUServiceSpec, destinations: Iterable[build.Destination], attachments: Attachments
 ) -> Iterator[Action]:
     """Creates or corrects the Application at each destination, and wakes one that a pause put to sleep.
 
     One that is being deleted is left alone: it is made again when it is gone.
     """
-    for destination, actual in targets.installed(snapshot, destinations):
+    for destination, actual in targets.installed(snapshot.applications, destinations):
         if actual is not None and actual.metadata.deletionTimestamp is not None:
             continue
-        wanted = _build(snapshot, spec, destination, actual)
+        wanted = _build(snapshot, spec, destination, actual, attachments)
         because = f"DPUService is installed in cluster {destination.name}"
         if actual is None or _is_stripped(actual, wanted):
             yield Apply(object=wanted, because=because)
@@ -44,8 +49,8 @@ def stale(snapshot: Snapshot) -> tuple[Application, ...]:
 
     Everything that is not the Application of a destination is stale; an unusable cluster is a destination nevertheless.
     """
-    unknown = (build.Destination(name=key.name, cluster=key) for key in snapshot.unreadable_clusters)
-    found = targets.installed(snapshot, (*targets.destinations(snapshot), *unknown))
+    unknown = (build.Destination(name=key.name, cluster=key) for key in snapshot.fleet.unreadable)
+    found = targets.installed(snapshot.applications, (*snapshot.destinations, *unknown))
     kept = {object_key(app) for _, app in found if app is not None}
     return tuple(app for app in snapshot.applications if object_key(app) not in kept)
 
@@ -70,7 +75,7 @@ def names_to_look_up(snapshot: Snapshot) -> tuple[str, ...]:
     """Names that Applications to be created would like to have. The observation asks the server who holds them."""
     return tuple(
         naming.application_name(destination.name, snapshot.service.metadata.name)
-        for destination, actual in targets.installed(snapshot, targets.destinations(snapshot)) if actual is None
+        for destination, actual in snapshot.installed if actual is None
     )
 
 
@@ -81,7 +86,7 @@ def keys(applications: Iterable[Application]) -> list[str]:
 
 def notes(snapshot: Snapshot) -> Iterator[str]:
     """For each Application that could not have the documented name: its name, and why."""
-    for destination, actual in targets.installed(snapshot, targets.destinations(snapshot)):
+    for destination, actual in snapshot.installed:
         cluster = destination.cluster.name if destination.cluster else destination.name
         documented = naming.application_name(cluster, snapshot.service.metadata.name)
         if actual is not None and actual.metadata.name != documented:
@@ -106,15 +111,31 @@ def _wants(namesake: DPUService, snapshot: Snapshot, destination: build.Destinat
 
 
 def _build(
-    snapshot: Snapshot, spec: DPUServiceSpec, destination: build.Destination, actual: Application | None
+    snapshot: Snapshot, spec: DPUServiceSpec, destination: build.Destination, actual: Application | None,
+    attachments: Attachments,
 ) -> Application:
     name = actual.metadata.name if actual is not None else _name(snapshot, destination)
-    source = spec.helmChart.source
+    source = _source(snapshot, spec)
     return build.application(
-        Key(snapshot.dpf_namespace, name), service=snapshot.key, destination=destination, chart=source,
+        Key(snapshot.fleet.dpf_namespace, name), service=snapshot.key, destination=destination, chart=source,
         release_name=naming.release_name(name, source.releaseName),
-        values=daemonset.compute_values(snapshot.service, spec, destination),
+        values=daemonset.compute_values(snapshot.service, spec, destination, attachments),
     )
+
+
+def _source(snapshot: Snapshot, spec: DPUServiceSpec) -> HelmChartSource:
+    """The chart as Argo CD has to ask for it: from the mirror of its repository, if there is one.
+
+    A DPUDeployment's services come from templates, whose charts are in Helm repositories: there, a source with a path
+    alone means the chart that the path ends with (seed 003).
+    """
+    source = spec.helmChart.source
+    mirrored = msgspec.structs.replace(source, repoURL=snapshot.mirrors.apply(source.repoURL))
+    of_template = names.OWNED_BY_DPUDEPLOYMENT_LABEL in (snapshot.service.metadata.labels or {})
+    last = (source.path or "").strip("/").rpartition("/")[2]
+    if source.chart or not last or not of_template:
+        return mirrored
+    return msgspec.structs.replace(mirrored, chart=last)
 
 
 def _is_stripped(actual: Application, wanted: Application) -> bool:
@@ -127,6 +148,9 @@ def _is_stripped(actual: Application, wanted: Application) -> bool:
 
 
 def _same_spec(actual: Application, wanted: Application) -> bool:
+    # Equal bytes, which most passes find, say so sooner; others may still mean the same (1 and 1.0).
+    if _SORTED(actual.spec) == _SORTED(wanted.spec):
+        return True
     return values.same(msgspec.to_builtins(actual.spec), msgspec.to_builtins(wanted.spec))
 
 

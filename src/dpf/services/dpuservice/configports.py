@@ -18,7 +18,6 @@ from dpf.kube import selectors
 from dpf.runtime import diff
 from dpf.runtime.plan import Action, Apply, Delete
 from dpf.services.argocd import build
-from dpf.services.dpuservice import targets
 from dpf.services.dpuservice.snapshot import ClusterView, HostPorts, Remote, Snapshot
 
 MANAGED_BY: Final = "dpuservice-manager"
@@ -45,7 +44,7 @@ def plan(snapshot: Snapshot, spec: DPUServiceSpec) -> tuple[tuple[Action, ...], 
 
     While they are not ready, what was exposed before stays, unless it leads to a cluster that the service has left.
     """
-    chosen = targets.views(snapshot)
+    chosen = snapshot.chosen
     if spec.configPorts is None or not spec.configPorts.ports or not chosen:
         return tuple(plan_removal(snapshot.ports)), None
     left = tuple(plan_removal(snapshot.ports, keep={view.key.name for view in chosen}))

@@ -1,8 +1,9 @@
 """DPUService: the chart runs on every selected DPU cluster, or in the host cluster, exactly as the spec says.
 
-Creates Applications, AppProjects and cluster Secrets for Argo CD, which installs the charts; prepares namespaces and
-pull secrets in the DPU clusters; exposes config ports in the host cluster. Whatever a chart creates belongs to Argo CD,
-and DPUClusters and their kubeconfigs belong to the cluster managers. Decisions: docs/adr/0002 and 0007.
+Claims the interfaces that the service lists; creates Applications, AppProjects and cluster Secrets for Argo CD, which
+installs the charts; prepares namespaces and pull secrets in the DPU clusters; exposes config ports in the host cluster.
+Whatever a chart creates belongs to Argo CD, DPUClusters and their kubeconfigs belong to the cluster managers, and of a
+DPUServiceInterface only the claim is written here. Decisions: docs/adr/0002 and 0007.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from dpf.api.argocd import Application, AppProject
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import ConditionType, DPUService
+from dpf.api.dpuserviceinterface import DPUServiceInterface
+from dpf.api.dpuservicenad import DPUServiceNAD
 from dpf.api.meta import Key, Object, object_key
 from dpf.kube.clusters import ClusterRegistry
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 from dpf.services.dpuservice import observe, plan, status, watches
-from dpf.services.dpuservice.snapshot import Snapshot
+from dpf.services.dpuservice.fleetcache import FleetCache
+from dpf.services.dpuservice.snapshot import NO_MIRRORS, Snapshot
+from dpf.services.helm.mirrors import Mirrors
 
 _READ = ("get", "list", "watch")
 _WRITE = (*_READ, "create", "patch", "delete")
@@ -40,6 +45,8 @@ class DPUServiceController(Reconciler[DPUService, Snapshot]):
         Permission(kind=DPUService, verbs=(*_READ, "patch"), subresources=("status", "finalizers")),
         Permission(kind=DPUCluster, verbs=_READ),
         Permission(kind=DPFOperatorConfig, verbs=_READ),
+        Permission(kind=DPUServiceInterface, verbs=(*_READ, "patch")),
+        Permission(kind=DPUServiceNAD, verbs=_READ),
         Permission(kind=Application, verbs=_WRITE),
         Permission(kind=AppProject, verbs=_WRITE),
         Permission(kind=core.Secret, verbs=_WRITE),
@@ -53,9 +60,12 @@ class DPUServiceController(Reconciler[DPUService, Snapshot]):
         Permission(kind=core.Node, verbs=_READ, everywhere=True),
     )
 
-    def __init__(self, *, clusters: ClusterRegistry, dpf_namespace: str = names.DPF_NAMESPACE) -> None:
+    def __init__(
+        self, *, clusters: ClusterRegistry, dpf_namespace: str = names.DPF_NAMESPACE, mirrors: Mirrors = NO_MIRRORS
+    ) -> None:
         self._clusters = clusters
-        self._dpf_namespace = dpf_namespace
+        self._mirrors = mirrors
+        self._fleet = FleetCache(clusters.host.cache, dpf_namespace)
 
     @cached_property
     def watches(self) -> Sequence[Watch]:
@@ -64,7 +74,7 @@ class DPUServiceController(Reconciler[DPUService, Snapshot]):
 
     async def observe(self, root: DPUService) -> Snapshot:
         """See `observe.snapshot`."""
-        return await observe.snapshot(self._clusters, root, self._dpf_namespace)
+        return await observe.snapshot(self._clusters, self._fleet.current(), root, self._mirrors)
 
     def plan(self, snapshot: Snapshot, now: datetime) -> Plan:
         """See `plan.plan`."""

@@ -17,6 +17,7 @@ from dpf.api.meta import FreeForm, object_key
 from dpf.api.schema import QUANTITY_PATTERN
 from dpf.services import digest, values
 from dpf.services.argocd import build
+from dpf.services.dpuservice.networks import NOTHING, Attachments
 
 _QUANTITY: Final = re.compile(QUANTITY_PATTERN)
 
@@ -28,9 +29,14 @@ def service_id(service: DPUService) -> str:
     return digest.short("DPUService.svc.dpu.nvidia.com", service.metadata.name, service.metadata.namespace)
 
 
-def compute_values(service: DPUService, spec: DPUServiceSpec, destination: build.Destination) -> FreeForm:
-    """`helm.valuesObject` of the Application at `destination`. The typed settings of the spec beat the values."""
-    typed = _daemonset(service, spec)
+def compute_values(
+    service: DPUService, spec: DPUServiceSpec, destination: build.Destination, attachments: Attachments = NOTHING
+) -> FreeForm:
+    """`helm.valuesObject` of the Application at `destination`. The typed settings of the spec beat the values.
+
+    What the service's interfaces add (`attachments`) beats both. The DPUService itself stays as the user wrote it.
+    """
+    typed = _daemonset(service, spec, attachments)
     if names.COMPONENT_LABEL in (service.metadata.labels or {}):
         typed["annotations"] = {**typed.get("annotations", {}), **_component_annotations(service, destination)}
         wanted: FreeForm = {"global": {"serviceDaemonSet": typed}}
@@ -67,10 +73,14 @@ def _is_quantity(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _daemonset(service: DPUService, spec: DPUServiceSpec) -> dict[str, Any]:
+def _daemonset(service: DPUService, spec: DPUServiceSpec, attachments: Attachments) -> dict[str, Any]:
     typed: dict[str, Any] = msgspec.to_builtins(spec.serviceDaemonSet) if spec.serviceDaemonSet else {}
     if typed.get("resources"):
         typed["resources"] = flatten_resources(typed["resources"])
+    if attachments.resources:
+        typed["resources"] = {**typed.get("resources", {}), **attachments.resources}
+    if attachments.networks is not None:
+        typed["annotations"] = {**typed.get("annotations", {}), names.NETWORKS_ANNOTATION: attachments.networks}
     typed["labels"] = {**typed.get("labels", {}), names.SERVICE_LABEL: service_id(service)}
     return typed
 

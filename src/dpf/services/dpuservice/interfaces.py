@@ -1,24 +1,111 @@
-"""The DPUServiceInterfaces that a DPUService names (behaviour-service.md 3.3).
+"""The DPUServiceInterfaces that a DPUService names: whether it may use them, and its claim on them (3.3 of
+behaviour-service.md).
 
-Pure. Called by this kind's planner before anything else: a missing interface keeps the service from being installed.
+Pure. Called by this kind's planner before anything else: with an interface it cannot have, the service is not
+installed. A claim is the annotation `dpu.nvidia.com/consumed-by` with the bare name of the DPUService; nothing else of
+the interface is written. Each claim is conditional on the version that was read, so that of two services that want one
+interface, one gets it. Claims are made in the order of names, and the first that fails stops the later ones: two
+services that want the same interfaces cannot each end up with half of them.
+
+A claim whose DPUService does not exist is free: a controller that died between its steps, or a finalizer that was taken
+off by hand, must not lock an interface for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
-from dpf.api.dpuservice import DPUService
+from dpf.api import names
+from dpf.api.dpuserviceinterface import DPUServiceInterface, InterfaceType, ServiceDef
+from dpf.api.meta import object_key
+from dpf.runtime.plan import Patch
+from dpf.services.dpuservice import daemonset, networks
+from dpf.services.dpuservice.fleet import Unusable
+from dpf.services.dpuservice.networks import NOTHING, Attachments
+from dpf.services.dpuservice.snapshot import Snapshot
 
-RESOURCE = "dpuserviceinterfaces.svc.dpu.nvidia.com"
+RESOURCE: Final = "dpuserviceinterfaces.svc.dpu.nvidia.com"
 
 
-def problems(service: DPUService, existing: Iterable[str] = ()) -> Iterable[str]:
-    """What is wrong with each of `spec.interfaces`, in the words of the API server.
+def definition(interface: DPUServiceInterface) -> ServiceDef | None:
+    """The service block of an interface of type `service`; None of any other."""
+    spec = interface.spec.template.spec.template.spec if interface.spec else None
+    return spec.service if spec is not None and spec.interfaceType == InterfaceType.SERVICE else None
 
-    `existing` are the names of DPUServiceInterfaces in the service's namespace. As long as that kind is not served,
-    there are none.
-    """
-    known = frozenset(existing)
-    for name in (service.spec.interfaces if service.spec else None) or ():
-        if name not in known:
+
+def consumer(interface: DPUServiceInterface) -> str:
+    """The name of the DPUService that claims the interface; empty when none does."""
+    return (interface.metadata.annotations or {}).get(names.CONSUMED_BY_ANNOTATION, "")
+
+
+def resolve(snapshot: Snapshot) -> Attachments | str:
+    """What the interfaces add to the chart's values, or the first thing that is wrong with them, for the user."""
+    problem = next(_problems(snapshot), None)
+    if problem is not None:
+        return problem
+    used = [found for found in _listed(snapshot) if isinstance(found, DPUServiceInterface)]
+    if not used:
+        return NOTHING
+    wanted = [
+        networks.attachment(service, object_key(interface).namespace)
+        for interface in used if (service := definition(interface)) is not None
+    ]
+    daemon_set = snapshot.service.spec.serviceDaemonSet if snapshot.service.spec else None
+    existing = ((daemon_set.annotations if daemon_set else None) or {}).get(names.NETWORKS_ANNOTATION)
+    try:
+        annotation = networks.merge(existing, wanted)
+    except networks.NetworksError as error:
+        return str(error)
+    return Attachments(networks=annotation, resources=networks.count_resources(wanted, snapshot.interfaces.nads))
+
+
+def plan_claims(snapshot: Snapshot) -> Iterator[Patch]:
+    """A claim on each listed interface that nobody holds, in the order of their names."""
+    mine = snapshot.key.name
+    for found in sorted(_usable(snapshot), key=object_key):
+        if consumer(found) != mine:
+            yield _claim(found, mine, because=f"DPUService {snapshot.key} uses the interface")
+
+
+def plan_release(snapshot: Snapshot, keep: Collection[str] = ()) -> Iterator[Patch]:
+    """Takes back the service's own claims, except on interfaces named in `keep`."""
+    for interface in snapshot.interfaces.claimed:
+        if interface.metadata.name not in keep and consumer(interface) == snapshot.key.name:
+            yield _claim(interface, None, because=f"DPUService {snapshot.key} does not use the interface any more")
+
+
+def _problems(snapshot: Snapshot) -> Iterator[str]:
+    """What is wrong with each of `spec.interfaces`, in their order."""
+    service_id = daemonset.service_id(snapshot.service)
+    for name, found in zip(_wanted(snapshot), _listed(snapshot), strict=True):
+        if found is None:
             yield f'{RESOURCE} "{name}" not found'
+        elif isinstance(found, Unusable):
+            yield f'{RESOURCE} "{name}" cannot be read: {found.why}'
+        elif (service := definition(found)) is None:
+            yield f"wrong service definition in DPUServiceInterface {name}"
+        elif service.serviceID != service_id:
+            yield f"conflicting ServiceID in DPUServiceInterface {name}"
+        elif consumer(found) not in {"", snapshot.key.name, *snapshot.interfaces.departed}:
+            yield f"dpuServiceInterface {name} is in use by another DPUService"
+
+
+def _wanted(snapshot: Snapshot) -> tuple[str, ...]:
+    """Names of the interfaces, each once."""
+    return tuple(dict.fromkeys((snapshot.service.spec.interfaces if snapshot.service.spec else None) or ()))
+
+
+def _listed(snapshot: Snapshot) -> list[DPUServiceInterface | Unusable | None]:
+    return [snapshot.interfaces.listed.get(name) for name in _wanted(snapshot)]
+
+
+def _usable(snapshot: Snapshot) -> Iterable[DPUServiceInterface]:
+    return (found for found in _listed(snapshot) if isinstance(found, DPUServiceInterface))
+
+
+def _claim(interface: DPUServiceInterface, owner: str | None, *, because: str) -> Patch:
+    """The annotation alone, on exactly the version that was read."""
+    return Patch(kind=DPUServiceInterface, key=object_key(interface), because=because, patch={"metadata": {
+        "resourceVersion": interface.metadata.resourceVersion, "annotations": {names.CONSUMED_BY_ANNOTATION: owner},
+    }})

@@ -14,57 +14,49 @@ from collections.abc import Container, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from dpf.api import core, names
-from dpf.api.argocd import Application, AppProject
-from dpf.api.dpfoperatorconfig import DPFOperatorConfig
-from dpf.api.dpucluster import DPUCluster
+from dpf.api.argocd import Application
 from dpf.api.dpuservice import DPUService
 from dpf.api.meta import Key, Object, ObjectMeta, object_key
 from dpf.kube import clusters, errors
 from dpf.kube.cache import Cache
 from dpf.kube.client import Client
 from dpf.services.argocd import build
-from dpf.services.dpuservice import access, applications, targets, watches
-from dpf.services.dpuservice.snapshot import ClusterView, Connecting, HostPorts, Remote, Snapshot, Unusable
+from dpf.services.dpuservice import applications, attached, targets, watches
+from dpf.services.dpuservice.fleet import Fleet, Unusable
+from dpf.services.dpuservice.snapshot import NO_MIRRORS, ClusterView, Connecting, HostPorts, Remote, Snapshot
+from dpf.services.helm.mirrors import Mirrors
 
 T = TypeVar("T", bound=Object)
 
 _REMOTE_KINDS: Final[tuple[type[Object], ...]] = (core.Namespace, core.Secret, core.Service, core.Node)
 
 
-async def snapshot(registry: clusters.ClusterRegistry, service: DPUService, dpf_namespace: str) -> Snapshot:
+async def snapshot(
+    registry: clusters.ClusterRegistry, fleet: Fleet, service: DPUService, mirrors: Mirrors = NO_MIRRORS
+) -> Snapshot:
     """One look at the world around `service`. Raises kube.errors.Error when the host cluster does not answer."""
     cache, client = registry.host.cache, registry.host.client
     key = object_key(service)
-    argocd_namespace = _argocd_namespace(cache, dpf_namespace)
     found = Snapshot(
-        service=service, dpf_namespace=dpf_namespace, argocd_namespace=argocd_namespace,
-        clusters=await _clusters(registry, service),
-        unreadable_clusters=frozenset(cache.store(DPUCluster).unreadable),
+        service=service, fleet=fleet, mirrors=mirrors,
+        clusters=await _clusters(registry, fleet, service),
         host_namespace=cache.get(core.Namespace, Key("", key.namespace)),
-        applications=await _applications(cache, client, service, dpf_namespace),
+        applications=await _applications(cache, client, service),
         namesakes=tuple(n for n in cache.by_index(DPUService, watches.BY_NAME, key.name) if object_key(n) != key),
         siblings=_siblings(cache, service),
-        projects=_projects(cache, argocd_namespace),
-        cluster_secrets=tuple(cache.by_index(core.Secret, watches.BY_ARGOCD_NAMESPACE, argocd_namespace)),
         pull_secrets=tuple(cache.by_index(core.Secret, watches.BY_PULL_SECRET_NAMESPACE, key.namespace)),
         ports=await _ports(cache, client, service),
+        interfaces=await attached.observe(cache, client, service),
     )
     return await _with_name_holders(client, found)
 
 
-def _argocd_namespace(cache: Cache, dpf_namespace: str) -> str:
-    configs = cache.list(DPFOperatorConfig, dpf_namespace)
-    return next((ns for config in configs if (ns := watches.argocd_namespace(config))), dpf_namespace)
-
-
-async def _applications(
-    cache: Cache, client: Client, service: DPUService, dpf_namespace: str
-) -> tuple[Application, ...]:
+async def _applications(cache: Cache, client: Client, service: DPUService) -> tuple[Application, ...]:
     """Applications of the service. The finalizer may only go on what the server itself says."""
     key = object_key(service)
     if service.metadata.deletionTimestamp is None:
         return tuple(cache.by_index(Application, watches.BY_SERVICE, str(key)))
-    return await _listed(client, Application, dpf_namespace, _labels_of(key))
+    return await _listed(client, Application, None, _labels_of(key))
 
 
 async def _with_name_holders(client: Client, found: Snapshot) -> Snapshot:
@@ -76,7 +68,7 @@ async def _with_name_holders(client: Client, found: Snapshot) -> Snapshot:
         return found
     own, others = list(found.applications), {}
     for name in applications.names_to_look_up(found):
-        holder = await _read(client, Application, Key(found.dpf_namespace, name))
+        holder = await _read(client, Application, Key(found.fleet.dpf_namespace, name))
         if holder is not None and str(found.key) in watches.service_index(holder):
             own.append(holder)
         elif holder is not None:
@@ -92,11 +84,6 @@ def _siblings(cache: Cache, service: DPUService) -> tuple[DPUService, ...]:
     unreadable = (k for k in cache.store(DPUService).unreadable if k.namespace == key.namespace)
     blind = [DPUService(metadata=ObjectMeta(name=k.name, namespace=k.namespace)) for k in unreadable]
     return tuple(s for s in (*cache.list(DPUService, key.namespace), *blind) if object_key(s) != key)
-
-
-def _projects(cache: Cache, namespace: str) -> dict[str, AppProject]:
-    found = {name: cache.get(AppProject, Key(namespace, name)) for name in (build.DPU_PROJECT, build.HOST_PROJECT)}
-    return {name: project for name, project in found.items() if project is not None}
 
 
 async def _ports(cache: Cache, client: Client, service: DPUService) -> HostPorts:
@@ -119,29 +106,24 @@ def _is_exposed(obj: Object) -> bool:
     return names.EXPOSED_PORT_LABEL in (obj.metadata.labels or {})
 
 
-async def _clusters(registry: clusters.ClusterRegistry, service: DPUService) -> tuple[ClusterView, ...]:
-    cache = registry.host.cache
-    every = sorted(cache.list(DPUCluster), key=object_key)
-    chosen = {object_key(cluster) for cluster in targets.selected(service, every)}
-    remotes = await _remotes(registry, service, every, chosen)
-    views: list[ClusterView] = []
-    for cluster in every:
-        secret_key = access.secret_key(cluster)
-        secret = cache.get(core.Secret, secret_key) if secret_key else None
-        credentials = access.credentials(cluster, secret)
-        views.append(ClusterView(cluster=cluster, credentials=credentials, remote=remotes[object_key(cluster)]))
-    return tuple(views)
+async def _clusters(
+    registry: clusters.ClusterRegistry, fleet: Fleet, service: DPUService
+) -> tuple[ClusterView, ...]:
+    selected = targets.selected(service, (member.cluster for member in fleet.members))
+    chosen = {object_key(cluster) for cluster in selected}
+    remotes = await _remotes(registry, service, [member.key for member in fleet.members], chosen)
+    return tuple(ClusterView(member=member, remote=remotes[member.key]) for member in fleet.members)
 
 
 async def _remotes(
-    registry: clusters.ClusterRegistry, service: DPUService, every: Sequence[DPUCluster], chosen: Container[Key]
+    registry: clusters.ClusterRegistry, service: DPUService, every: Sequence[Key], chosen: Container[Key]
 ) -> dict[Key, Remote | Connecting | Unusable]:
     """What each DPU cluster holds. Those that have to be asked are asked at the same time; no answer is a value."""
     spec, key = service.spec, object_key(service)
     fresh = service.metadata.deletionTimestamp is not None
     found: dict[Key, Remote | Connecting | Unusable] = {}
     asked: dict[Key, Coroutine[Any, Any, Remote | Unusable]] = {}
-    for name in map(object_key, every):
+    for name in every:
         cluster = registry.get(name)
         with_ports = name in chosen and spec is not None and spec.configPorts is not None
         if isinstance(registry.health(name), clusters.Connecting):

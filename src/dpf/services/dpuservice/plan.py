@@ -6,15 +6,16 @@ do. Bad input is a finding; it never raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from itertools import chain
 from typing import Final
 
 from dpf.api.dpuservice import DPUServiceSpec
 from dpf.runtime.plan import Action, Finding, Plan, Severity, Step
 from dpf.services.dpuservice import applications, configports, daemonset, interfaces, prereqs, readiness, targets
+from dpf.services.dpuservice.networks import NOTHING, Attachments
 from dpf.services.dpuservice.snapshot import ClusterView, Connecting, Remote, Snapshot
 
 RECHECK_DELETION_S: Final = 30.0
@@ -26,6 +27,8 @@ class StepName(StrEnum):
     """The steps of a pass, in their order."""
 
     INTERFACES = "interfaces"
+    CLAIM = "claim"
+    """One step for each interface; its name follows this word."""
     ARGOCD = "argocd"
     PREREQS = "prereqs"
     APPLICATIONS = "applications"
@@ -41,12 +44,13 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         return Plan(steps=(Step(name=StepName.INTERFACES), _argocd(snapshot)))
     if spec.paused:
         return _pause(snapshot)
+    attachments = interfaces.resolve(snapshot)
     return Plan(
         steps=(
-            _invalid(StepName.INTERFACES, interfaces.problems(snapshot.service)),
+            *_interfaces(snapshot, spec, attachments),
             _argocd(snapshot),
             _prereqs(snapshot),
-            _applications(snapshot, spec),
+            _applications(snapshot, spec, attachments if isinstance(attachments, Attachments) else NOTHING),
             _config_ports(snapshot, spec),
         ),
         wake_after_s=_wake_after_s(snapshot, now),
@@ -63,6 +67,7 @@ def plan_teardown(snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG001 - 
         return Plan(wake_after_s=RECHECK_CONNECTING_S)
     return Plan(
         steps=(
+            Step(name=StepName.INTERFACES, actions=tuple(interfaces.plan_release(snapshot))),
             Step(name=StepName.PULL_SECRETS, actions=tuple(_forgotten_pull_secrets(snapshot)), blocks=False),
             Step(name=StepName.CONFIG_PORTS, actions=tuple(configports.plan_removal(snapshot.ports))),
         ),
@@ -75,12 +80,24 @@ def _pause(snapshot: Snapshot) -> Plan:
     return Plan(steps=(Step(name=StepName.PAUSE, actions=actions),), paused=True)
 
 
+def _interfaces(snapshot: Snapshot, spec: DPUServiceSpec, attachments: Attachments | str) -> Iterator[Step]:
+    """What the service does not use any more is let go in any case; claims are made only if it can have everything.
+
+    Each claim is a step, because the first that fails has to stop the others.
+    """
+    problems = [attachments] if isinstance(attachments, str) else []
+    released = tuple(interfaces.plan_release(snapshot, keep=spec.interfaces or ()))
+    yield dataclasses.replace(_invalid(StepName.INTERFACES, problems), actions=released)
+    if not problems:
+        for claim in interfaces.plan_claims(snapshot):
+            yield Step(name=f"{StepName.CLAIM} {claim.key.name}", actions=(claim,))
+
+
 def _argocd(snapshot: Snapshot) -> Step:
     problem = targets.problem(snapshot.service)
     if problem is not None:
         return _invalid(StepName.ARGOCD, [problem])
-    actions = chain(prereqs.plan_argocd(snapshot), prereqs.plan_orphans(snapshot))
-    return Step(name=StepName.ARGOCD, actions=tuple(actions))
+    return Step(name=StepName.ARGOCD, actions=(*snapshot.fleet.wanted, *snapshot.fleet.orphans))
 
 
 def _prereqs(snapshot: Snapshot) -> Step:
@@ -91,27 +108,27 @@ def _prereqs(snapshot: Snapshot) -> Step:
     for view in snapshot.clusters:
         if isinstance(view.remote, Remote) and not view.is_deleting:
             actions.extend(prereqs.plan_cluster(snapshot, view, view.remote))
-    problems = [text for view in targets.views(snapshot) if (text := _cluster_problem(snapshot, view)) is not None]
+    problems = [text for view in snapshot.chosen if (text := _cluster_problem(snapshot, view)) is not None]
     return Step(
         name=StepName.PREREQS, actions=tuple(actions), blocks=False,
         findings=tuple(Finding(severity=Severity.WAITING, message=text) for text in problems),
     )
 
 
-def _applications(snapshot: Snapshot, spec: DPUServiceSpec) -> Step:
+def _applications(snapshot: Snapshot, spec: DPUServiceSpec, attachments: Attachments) -> Step:
     """Wanted Applications where the cluster is ready for them, and the removal of stale ones."""
     problems = tuple(daemonset.resource_problems(spec))
     if problems:
         return _invalid(StepName.APPLICATIONS, problems)
-    broken = {view.key for view in targets.views(snapshot) if _cluster_problem(snapshot, view) is not None}
+    broken = {view.key for view in snapshot.chosen if _cluster_problem(snapshot, view) is not None}
     connecting = {view.key for view in snapshot.clusters if isinstance(view.remote, Connecting)}
-    unfit = broken | connecting | targets.awaiting_namespace(snapshot)
-    fit = [d for d in targets.destinations(snapshot) if d.cluster not in unfit]
+    unfit = broken | connecting | snapshot.awaiting_namespace
+    fit = [d for d in snapshot.destinations if d.cluster not in unfit]
     stale = applications.stale(snapshot)
     return Step(
         name=StepName.APPLICATIONS,
         actions=(
-            *applications.plan_wanted(snapshot, spec, fit),
+            *applications.plan_wanted(snapshot, spec, fit, attachments),
             *applications.plan_removal(stale, because="DPUService is no longer installed in that cluster"),
         ),
         findings=_waiting(readiness.bullets(
@@ -128,7 +145,7 @@ def _config_ports(snapshot: Snapshot, spec: DPUServiceSpec) -> Step:
 def _removal(snapshot: Snapshot) -> Step:
     """Removes the Applications; cluster Secrets of lost DPUClusters go too, or Argo CD waits for those for ever."""
     actions = (
-        *prereqs.plan_orphans(snapshot),
+        *snapshot.fleet.orphans,
         *applications.plan_removal(snapshot.applications, because="DPUService is being deleted"),
     )
     awaited = [f"{key}.argoproj.io" for key in applications.keys(snapshot.applications)]
@@ -166,9 +183,9 @@ def _wake_after_s(snapshot: Snapshot, now: datetime) -> float | None:
     """
     waits = (readiness.unseen_for_s(app, now) for app in snapshot.applications)
     wakes = [readiness.UNSEEN_AFTER_S - s + 1.0 for s in waits if s is not None and s <= readiness.UNSEEN_AFTER_S]
-    if targets.awaiting_namespace(snapshot):
+    if snapshot.awaiting_namespace:
         wakes.append(RECHECK_NAMESPACE_S)
-    if targets.is_connecting(snapshot):
+    if snapshot.is_connecting:
         wakes.append(RECHECK_CONNECTING_S)
     return min(wakes, default=None)
 

@@ -1,7 +1,8 @@
-"""What must exist before Applications can work: Argo CD's view of the clusters, namespaces, pull secrets.
+"""What must exist in a cluster before an Application can work there: the service's namespace and its pull secrets.
 
-Pure. Called by this kind's planner (behaviour-service.md 3.4). Every cluster is prepared, selected or not; which
-failures count is decided where the condition is computed. Namespaces are never removed.
+Pure. Called by this kind's planner (behaviour-service.md 3.4); what Argo CD has to know is in `fleet`. Every cluster is
+prepared, selected or not; which failures count is decided where the condition is computed. Namespaces are never
+removed.
 """
 
 from __future__ import annotations
@@ -10,48 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dpf.api import core, names
-from dpf.api.argocd import AppProject
 from dpf.api.meta import Key, ObjectMeta, object_key
 from dpf.runtime import diff
 from dpf.runtime.plan import HOST, Action, Apply, ClusterKey, Delete, Patch
-from dpf.services.argocd import build
-from dpf.services.dpuservice import targets
-from dpf.services.dpuservice.snapshot import ClusterView, Remote, Snapshot, Unusable
-
-
-def plan_argocd(snapshot: Snapshot) -> Iterator[Action]:
-    """AppProjects, and one cluster Secret for each DPUCluster that can be reached.
-
-    Broken clusters are left as they are: an older Secret may still serve.
-    """
-    clusters = [view.cluster for view in snapshot.clusters]
-    argo_names = targets.argo_names(clusters, snapshot.cluster_secrets)
-    existing = {s.metadata.name: s for s in snapshot.cluster_secrets}
-    unreadable = [s for s in existing.values() if targets.secret_owner(s) in snapshot.unreadable_clusters]
-    aliases = {*argo_names.aliases.values(), *(build.cluster_name_in(s) for s in unreadable)}
-    yield from _projects(snapshot, sorted(aliases))
-    for view in snapshot.clusters:
-        if isinstance(view.credentials, Unusable):
-            continue
-        secret = build.cluster_secret(
-            view.key, secret_name=argo_names.secrets[view.key], name=argo_names.aliases[view.key],
-            namespace=snapshot.argocd_namespace, credentials=view.credentials,
-        )
-        actual = existing.get(secret.metadata.name)
-        yield from _ensure(actual, secret, because=f"Argo CD must reach DPUCluster {view.key}")
-
-
-def plan_orphans(snapshot: Snapshot) -> Iterator[Action]:
-    """Cluster Secrets whose DPUCluster is gone.
-
-    As long as Argo CD believes in the cluster, it waits for it before it lets go of the Applications there.
-    """
-    known = {*snapshot.unreadable_clusters, *(view.key for view in snapshot.clusters)}
-    for secret in snapshot.cluster_secrets:
-        owner = targets.secret_owner(secret)
-        if owner is not None and owner not in known and secret.metadata.deletionTimestamp is None:
-            yield Delete(kind=core.Secret, key=object_key(secret), uid=secret.metadata.uid,
-                         because=f"DPUCluster {owner} is gone")
+from dpf.services.dpuservice.snapshot import ClusterView, Remote, Snapshot
 
 
 def plan_host(snapshot: Snapshot) -> Iterator[Action]:
@@ -83,16 +46,6 @@ def remove_pull_secrets(cluster: ClusterKey, secrets: Iterable[core.Secret], *, 
 def is_terminating(namespace: core.Namespace | None) -> bool:
     """Whether nothing can be created in the namespace any more."""
     return namespace is not None and namespace.metadata.deletionTimestamp is not None
-
-
-def _projects(snapshot: Snapshot, dpu_clusters: list[str]) -> Iterator[Action]:
-    for name, destinations in ((build.DPU_PROJECT, dpu_clusters), (build.HOST_PROJECT, [build.IN_CLUSTER])):
-        wanted = build.project(
-            name, namespace=snapshot.argocd_namespace, destinations=destinations,
-            application_namespace=snapshot.dpf_namespace,
-        )
-        actual: AppProject | None = snapshot.projects.get(name)
-        yield from _ensure(actual, wanted, because="Applications of DPUServices need their project")
 
 
 def _namespace(name: str) -> core.Namespace:
@@ -137,8 +90,8 @@ def _must_be_replaced(actual: core.Secret, wanted: core.Secret) -> bool:
 
 
 def _ensure(
-    actual: core.Namespace | core.Secret | AppProject | None, wanted: core.Namespace | core.Secret | AppProject, *,
-    because: str, cluster: Key = HOST,
+    actual: core.Namespace | None, wanted: core.Namespace, *, because: str, cluster: Key = HOST
 ) -> Iterator[Apply]:
-    if actual is None or not diff.covers(actual, wanted):
+    have = (actual.metadata.labels or {}) if actual is not None else None
+    if have is None or not (wanted.metadata.labels or {}).items() <= have.items():
         yield Apply(cluster=cluster, object=wanted, because=because)

@@ -34,8 +34,7 @@ def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
     """
     states: dict[str, State] = {}
     if targets.problem(snapshot.service) is None:
-        found = targets.installed(snapshot, targets.destinations(snapshot))
-        states[ConditionType.APPLICATIONS_READY] = readiness.state(found, now)
+        states[ConditionType.APPLICATIONS_READY] = readiness.state(snapshot.installed, now)
     if snapshot.service.metadata.deletionTimestamp is not None:
         states |= _teardown(applied.step(StepName.APPLICATIONS))
     else:
@@ -48,12 +47,12 @@ def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:
 
     A condition about which it is too early to say anything keeps its value, and so do the later ones.
     """
-    interfaces = applied.step(StepName.INTERFACES)
+    interfaces = [r for r in applied.results if r.name.split(" ")[0] in (StepName.INTERFACES, StepName.CLAIM)]
     argocd, prereqs = applied.step(StepName.ARGOCD), applied.step(StepName.PREREQS)
     ports = applied.step(StepName.CONFIG_PORTS)
     stages: tuple[tuple[ConditionType, bool, tuple[str, ...], str], ...] = (
-        (ConditionType.DPU_SERVICE_INTERFACE_RECONCILED, interfaces.ran, interfaces.errors,
-         "Unable to reconcile interfaces for "),
+        (ConditionType.DPU_SERVICE_INTERFACE_RECONCILED, any(r.ran for r in interfaces),
+         tuple(error for result in interfaces for error in result.errors), "Unable to reconcile interfaces for "),
         (ConditionType.APPLICATION_PREREQS_RECONCILED, argocd.ran and (prereqs.ran or not argocd.succeeded),
          (*argocd.errors, *_prereq_errors(snapshot, prereqs)), "Unable to reconcile application prereq for "),
         (ConditionType.APPLICATIONS_RECONCILED, applied.step(StepName.APPLICATIONS).ran,
@@ -82,9 +81,9 @@ def _spiffe(snapshot: Snapshot) -> dict[str, State]:
 
 def _too_early(snapshot: Snapshot) -> ConditionType | None:
     """The first condition whose time has not come: the next pass knows more."""
-    if targets.is_connecting(snapshot):
+    if snapshot.is_connecting:
         return ConditionType.APPLICATION_PREREQS_RECONCILED
-    if targets.awaiting_namespace(snapshot):
+    if snapshot.awaiting_namespace:
         return ConditionType.APPLICATIONS_RECONCILED
     return None
 
@@ -110,7 +109,7 @@ def _teardown(result: StepResult) -> dict[str, State]:
 
 def _prereq_errors(snapshot: Snapshot, result: StepResult) -> Iterable[str]:
     """What failed in clusters that the service goes to. Others are prepared as well, but nothing depends on them."""
-    chosen = {HOST, *(view.key for view in targets.views(snapshot))}
+    chosen = {HOST, *(view.key for view in snapshot.chosen)}
     yield from (finding.message for finding in result.findings)
     for outcome in result.outcomes:
         if outcome.error is not None and _cluster(outcome) in chosen:

@@ -14,8 +14,12 @@ from dpf.api.argocd import SECRET_TYPE_LABEL, Application, AppProject
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import DPUService
+from dpf.api.dpuserviceinterface import DPUServiceInterface
+from dpf.api.dpuservicenad import DPUServiceNAD
 from dpf.api.meta import Key, Object, object_key
+from dpf.runtime import kubeconfigsecret
 from dpf.runtime.reconciler import Watch
+from dpf.services.dpuservice import interfaces, networks
 
 BY_SERVICE: Final = "dpuservice"
 """Objects that carry the match labels, by `namespace/name` of the DPUService."""
@@ -23,13 +27,20 @@ BY_NAME: Final = "dpuservice-by-name"
 BY_CONFIG_PORTS: Final = "dpuservice-with-config-ports"
 BY_PULL_SECRET_NAMESPACE: Final = "image-pull-secret-namespace"  # noqa: S105 - the name of an index
 BY_ARGOCD_NAMESPACE: Final = "argocd-cluster-secret-namespace"
+BY_INTERFACE: Final = "dpuservice-by-interface"
+"""DPUServices by `namespace/name` of each DPUServiceInterface that they list."""
+WITH_INTERFACES: Final = "dpuservice-with-interfaces"
+BY_CONSUMER: Final = "dpuserviceinterface-by-consumer"
+"""DPUServiceInterfaces by `namespace/name` of the DPUService that claims them."""
 BY_KUBECONFIG: Final = "dpucluster-kubeconfig"
+
+Lookup = Callable[[type[Object], str, str], Iterable[Key]]
 
 _EXPOSED: Final = names.DPUSERVICE_NAME_LABEL
 """Selects whatever carries the match labels."""
 
 
-def build(keys: Callable[[], Iterable[Key]], lookup: Callable[[type[Object], str, str], Iterable[Key]]) -> list[Watch]:
+def build(keys: Callable[[], Iterable[Key]], lookup: Lookup) -> list[Watch]:
     """All watches. `keys` names every DPUService, `lookup(kind, index, value)` the objects of an index."""
 
     def in_namespace(old: Object | None, new: Object | None) -> Iterable[Key]:
@@ -69,7 +80,7 @@ def build(keys: Callable[[], Iterable[Key]], lookup: Callable[[type[Object], str
     prereq, pull_secrets = f"{names.PREREQ_LABEL}=true", names.IMAGE_PULL_SECRET_LABEL
     by_service: dict[str, Callable[[Any], Iterable[str]]] = {BY_SERVICE: service_index}
     return [
-        Watch(kind=DPUService, maps=_nobody, indexes={BY_NAME: _name, BY_CONFIG_PORTS: _with_config_ports}),
+        *_interface_watches(lookup),
         Watch(kind=Application, maps=_of_match_labels, indexes=by_service),
         Watch(kind=AppProject, maps=of_project),
         Watch(kind=DPUCluster, maps=of_cluster, indexes={BY_KUBECONFIG: _kubeconfig}),
@@ -86,6 +97,34 @@ def build(keys: Callable[[], Iterable[Key]], lookup: Callable[[type[Object], str
               indexes={BY_PULL_SECRET_NAMESPACE: pull_secret_index}),
         Watch(kind=core.Service, maps=_of_match_labels, labels=_EXPOSED, everywhere=True, indexes=by_service),
         Watch(kind=core.Node, maps=of_node, everywhere=True),
+    ]
+
+
+def _interface_watches(lookup: Lookup) -> list[Watch]:
+    def of_interface(old: DPUServiceInterface | None, new: DPUServiceInterface | None) -> Iterable[Key]:
+        """Level-based where table 3.1 is not: also one that appears, goes, or changes hands (not our own claim)."""
+        changed = new if new is not None else old
+        listing = lookup(DPUService, BY_INTERFACE, str(object_key(changed))) if changed is not None else ()
+        if _interface_facts(old) != _interface_facts(new):
+            return listing
+        before, after = (interfaces.consumer(obj) if obj is not None else "" for obj in (old, new))
+        return [key for key in listing if key.name != after] if before != after else ()
+
+    def of_rival(old: DPUService | None, new: DPUService | None) -> Iterable[Key]:
+        """Whoever lists an interface that another DPUService has dropped: a claim without an owner is free."""
+        dropped = set(interface_index(old)) - set(interface_index(new))
+        return [key for value in sorted(dropped) for key in lookup(DPUService, BY_INTERFACE, value)]
+
+    def of_nad(old: DPUServiceNAD | None, new: DPUServiceNAD | None) -> Iterable[Key]:
+        return lookup(DPUService, WITH_INTERFACES, "") if _nad_facts(old) != _nad_facts(new) else ()
+
+    return [
+        Watch(kind=DPUService, maps=of_rival, indexes={
+            BY_NAME: _name, BY_CONFIG_PORTS: _with_config_ports, BY_INTERFACE: interface_index,
+            WITH_INTERFACES: _with_interfaces,
+        }),
+        Watch(kind=DPUServiceInterface, maps=of_interface, indexes={BY_CONSUMER: _consumer}),
+        Watch(kind=DPUServiceNAD, maps=of_nad),
     ]
 
 
@@ -128,9 +167,11 @@ def argocd_namespace(config: DPFOperatorConfig | None) -> str | None:
     return (overrides.argoCDNamespace if overrides else None) or config.metadata.namespace
 
 
-def _nobody(old: Object | None, new: Object | None) -> Iterable[Key]:  # noqa: ARG001 - the contract of mappings
-    """The runtime follows the root kind itself; this watch only declares indexes."""
-    return ()
+def interface_index(service: DPUService | None) -> Iterable[str]:
+    """`namespace/name` of the interfaces that a DPUService lists."""
+    if service is None or service.spec is None:
+        return ()
+    return [f"{service.metadata.namespace}/{name}" for name in service.spec.interfaces or ()]
 
 
 def _of_match_labels(old: Object | None, new: Object | None) -> Iterable[Key]:
@@ -146,8 +187,27 @@ def _with_config_ports(service: DPUService) -> Iterable[str]:
     return ("",) if service.spec and service.spec.configPorts else ()
 
 
+def _with_interfaces(service: DPUService) -> Iterable[str]:
+    return ("",) if service.spec and service.spec.interfaces else ()
+
+
+def _consumer(interface: DPUServiceInterface) -> Iterable[str]:
+    name = interfaces.consumer(interface)
+    return (f"{interface.metadata.namespace}/{name}",) if name else ()
+
+
+def _interface_facts(interface: DPUServiceInterface | None) -> object:
+    """What the planner reads of an interface beside its claim: its chains and selectors are somebody else's."""
+    return None if interface is None else (interface.metadata.uid, interfaces.definition(interface))
+
+
+def _nad_facts(nad: DPUServiceNAD | None) -> object:
+    return None if nad is None else networks.resource_name(nad)
+
+
 def _kubeconfig(cluster: DPUCluster) -> Iterable[str]:
-    return (f"{cluster.metadata.namespace}/{cluster.spec.kubeconfig}",) if cluster.spec.kubeconfig else ()
+    key = kubeconfigsecret.secret_key(cluster)
+    return (str(key),) if key else ()
 
 
 def _cluster_facts(cluster: DPUCluster | None) -> object:

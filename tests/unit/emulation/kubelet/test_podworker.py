@@ -189,6 +189,7 @@ async def test_what_is_missing_is_said_and_waited_for(world: World) -> None:
 
 
 async def test_volumes_and_token_are_found_below_the_root(world: World) -> None:
+    world.api.add(core.ServiceAccount(metadata=ObjectMeta(name="default", namespace="ns")))
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}
     await world.create(
         containers=[core.Container(
@@ -199,7 +200,7 @@ async def test_volumes_and_token_are_found_below_the_root(world: World) -> None:
     )
     async with world.worker():
         await world.api.until(_is_ready)
-        await _until(lambda: world.log() == "token-1")
+        await _until(lambda: world.log() == world.api.tokens.issued[0].token)
 
 
 async def test_a_program_that_is_not_there_is_a_start_error(world: World) -> None:
@@ -240,7 +241,7 @@ async def test_a_pod_deleted_by_force_is_ended_without_a_word(world: World) -> N
     await world.create("exec sleep 60")
     async with world.worker() as (worker, task):
         pod = await world.api.until(_is_ready)
-        await world.api.delete(core.Pod, "p", "ns")
+        await world.api.delete(core.Pod, "p", "ns", grace_period_s=0)
         worker.orphan()
         await task
     assert pod is not None

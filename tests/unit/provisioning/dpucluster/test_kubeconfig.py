@@ -11,12 +11,13 @@ from dpf.api.core import Secret
 from dpf.kube import errors
 from dpf.kube.memory import MemoryCluster
 from dpf.provisioning.dpucluster import kubeconfig
-from dpf.provisioning.dpucluster.kubeconfig import Unusable, Usable
+from dpf.runtime import kubeconfigsecret
+from dpf.runtime.kubeconfigsecret import Unusable, Usable
 
 
 @pytest.mark.parametrize("key", ["super-admin.conf", "admin.conf"])
 def test_both_documented_keys_are_read(key: str) -> None:
-    found = kubeconfig.judge(a_secret(key=key))
+    found = kubeconfigsecret.judge(a_secret(key=key))
     assert isinstance(found, Usable)
     assert found.server == SERVER
 
@@ -25,7 +26,7 @@ def test_super_admin_wins() -> None:
     other = base64.b64encode(a_kubeconfig("https://192.0.2.9:6443")).decode()
     secret = a_secret()
     both = Secret(metadata=secret.metadata, data={**(secret.data or {}), "admin.conf": other})
-    found = kubeconfig.judge(both)
+    found = kubeconfigsecret.judge(both)
     assert isinstance(found, Usable)
     assert found.server == SERVER
 
@@ -50,7 +51,7 @@ def test_super_admin_wins() -> None:
     ),
 ])
 def test_what_cannot_be_used_is_explained_without_its_content(secret: Secret, words: str) -> None:
-    found = kubeconfig.judge(secret)
+    found = kubeconfigsecret.judge(secret)
     assert isinstance(found, Unusable)
     assert words in found.why
     assert f"secret {NAMESPACE}/admin" in found.advice
@@ -58,7 +59,7 @@ def test_what_cannot_be_used_is_explained_without_its_content(secret: Secret, wo
 
 
 def test_a_usable_one_does_not_show_its_credentials() -> None:
-    assert "not-for-eyes" not in repr(kubeconfig.judge(a_secret()))
+    assert "not-for-eyes" not in repr(kubeconfigsecret.judge(a_secret()))
 
 
 @pytest.mark.parametrize(("name", "words"), [
@@ -92,4 +93,4 @@ def test_managers_write_both_keys_and_the_secret_goes_with_the_cluster() -> None
 
 def test_what_managers_write_can_be_read() -> None:
     secret = kubeconfig.build_secret(a_dpucluster(), a_kubeconfig(), {})
-    assert isinstance(kubeconfig.judge(secret), Usable)
+    assert isinstance(kubeconfigsecret.judge(secret), Usable)

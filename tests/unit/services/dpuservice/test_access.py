@@ -13,9 +13,10 @@ from tests.support import world as worlds
 from dpf.api import core
 from dpf.api.dpucluster import DPUCluster, DPUClusterSpec
 from dpf.api.meta import Key, ObjectMeta
+from dpf.runtime import kubeconfigsecret
 from dpf.services.argocd.build import Credentials
 from dpf.services.dpuservice import access
-from dpf.services.dpuservice.snapshot import Unusable
+from dpf.services.dpuservice.fleet import Unusable
 
 KEY = Key(some.CLUSTERS, "dpu-1")
 TOKEN = "not-a-real-token"
@@ -69,15 +70,19 @@ def test_what_is_wrong_is_told_and_nothing_of_it_shown(content: bytes, why: str)
 
 def test_a_secret_without_the_key() -> None:
     secret = core.Secret(metadata=ObjectMeta(name="dpu-1-admin-kubeconfig", namespace=some.CLUSTERS), data={})
-    assert told(secret) == Unusable(
-        why="secret dpf-clusters/dpu-1-admin-kubeconfig not in the expected format: data.super-admin.conf not found"
+    found = told(secret)
+    assert isinstance(found, Unusable)
+    assert found.why.startswith(
+        "secret dpf-clusters/dpu-1-admin-kubeconfig not in the expected format: data.super-admin.conf not found; put a"
     )
 
 
 def test_a_secret_that_is_not_there_yet() -> None:
     found = told(None)
     assert isinstance(found, Unusable)
-    assert found.why.startswith("secret dpf-clusters/dpu-1-admin-kubeconfig with its kubeconfig not found")
+    assert found.why.startswith(
+        "secret dpf-clusters/dpu-1-admin-kubeconfig, which spec.kubeconfig names, does not exist (phase Ready)"
+    )
     assert "create it" in found.why
 
 
@@ -94,7 +99,7 @@ def test_only_a_cluster_with_a_manager_is_waited_for(kubeconfig: str | None) -> 
 
 def test_a_cluster_that_has_not_named_its_secret() -> None:
     young = DPUCluster(metadata=ObjectMeta(name="dpu-1", namespace="n"), spec=DPUClusterSpec(type="static"))
-    assert access.secret_key(young) is None
+    assert kubeconfigsecret.secret_key(young) is None
     found = access.credentials(young, None)
     assert isinstance(found, Unusable)
     assert "phase Pending" in found.why

@@ -20,7 +20,8 @@ from dpf.runtime.plan import Applied, Apply, Delete, Outcome, Patch, Plan, StepR
 from dpf.services.argocd import build
 from dpf.services.dpuservice import plan, status
 from dpf.services.dpuservice.plan import StepName
-from dpf.services.dpuservice.snapshot import ClusterView, Connecting, Remote, Snapshot, Unusable
+from dpf.services.dpuservice.fleet import Fleet, Member, Unusable
+from dpf.services.dpuservice.snapshot import ClusterView, Connecting, Remote, Snapshot
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 TENANT = core.Namespace(metadata=ObjectMeta(name=some.TENANT, labels={
@@ -34,14 +35,18 @@ def a_view(
     name: str = "dpu-1", *, remote: Remote | Connecting | Unusable = READY, cluster: DPUCluster | None = None
 ) -> ClusterView:
     credentials = build.Credentials(server=f"https://{name}", token="t")
-    return ClusterView(cluster=cluster or some.a_cluster(name), credentials=credentials, remote=remote)
+    member = Member(cluster=cluster or some.a_cluster(name), credentials=credentials)
+    return ClusterView(member=member, remote=remote)
 
 
 def a_snapshot(*views: ClusterView, service: DPUService | None = None, **facts: Any) -> Snapshot:
-    return Snapshot(
-        service=service or some.a_service(), dpf_namespace=some.DPF, argocd_namespace=some.DPF,
-        clusters=views or (a_view(),), **facts,
-    )
+    clusters = views or (a_view(),)
+    fleet = Fleet(dpf_namespace=some.DPF, argocd_namespace=some.DPF, members=tuple(view.member for view in clusters))
+    return Snapshot(service=service or some.a_service(), fleet=fleet, clusters=clusters, **facts)
+
+
+def with_fleet(snapshot: Snapshot, **facts: Any) -> Snapshot:
+    return dataclasses.replace(snapshot, fleet=dataclasses.replace(snapshot.fleet, **facts))
 
 
 def after(snapshot: Snapshot) -> Snapshot:
@@ -51,9 +56,9 @@ def after(snapshot: Snapshot) -> Snapshot:
             case Apply(object=Application() as app):
                 snapshot = dataclasses.replace(snapshot, applications=(*snapshot.applications, app))
             case Apply(object=core.Secret() as secret):
-                snapshot = dataclasses.replace(snapshot, cluster_secrets=(*snapshot.cluster_secrets, secret))
+                snapshot = with_fleet(snapshot, secrets=(*snapshot.fleet.secrets, secret))
             case Apply(object=obj) if obj.metadata.name in {build.DPU_PROJECT, build.HOST_PROJECT}:
-                snapshot = dataclasses.replace(snapshot, projects={**snapshot.projects, obj.metadata.name: obj})
+                snapshot = with_fleet(snapshot, projects={**snapshot.fleet.projects, obj.metadata.name: obj})
             case _:
                 raise AssertionError(action)
     return snapshot
@@ -293,7 +298,7 @@ def test_teardown_waits_for_applications() -> None:
 def test_teardown_tells_argo_cd_that_a_cluster_is_gone() -> None:
     """Else Argo CD waits for the cluster, and the service for Argo CD."""
     installed = an_installed()
-    lost = dataclasses.replace(installed, clusters=(), service=some.a_service(deleting=True))
+    lost = dataclasses.replace(with_fleet(installed, members=()), clusters=(), service=some.a_service(deleting=True))
     assert [a.kind for a in actions(plan.plan_teardown(lost, NOW)) if isinstance(a, Delete)] == [
         core.Secret, Application,
     ]
@@ -323,9 +328,8 @@ def test_teardown_passes_a_dead_cluster_but_waits_for_one_that_may_answer() -> N
 
 def test_an_unreadable_cluster_loses_nothing() -> None:
     installed = an_installed(a_view("dpu-1"), a_view("dpu-2"))
-    blind = dataclasses.replace(
-        installed, clusters=installed.clusters[:1], unreadable_clusters=frozenset({Key(some.CLUSTERS, "dpu-2")})
-    )
+    fleet = {"members": installed.fleet.members[:1], "unreadable": frozenset({Key(some.CLUSTERS, "dpu-2")})}
+    blind = dataclasses.replace(with_fleet(installed, **fleet), clusters=installed.clusters[:1])
     assert actions(plan.plan(blind, NOW)) == []
 
 

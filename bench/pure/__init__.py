@@ -1,0 +1,1 @@
+"""How fast the small pure parsers are."""
