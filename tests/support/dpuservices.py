@@ -12,6 +12,8 @@ from dpf.api import core, names
 from dpf.api.argocd import Application
 from dpf.api.dpucluster import DPUCluster, DPUClusterSpec, DPUClusterStatus
 from dpf.api.dpuservice import DPUService, DPUServiceSpec
+from dpf.api.dpuserviceinterface import DPUServiceInterface, DPUServiceInterfaceSpec
+from dpf.api.dpuservicenad import DPUServiceNAD, DPUServiceNADSpec
 from dpf.api.meta import Key, ObjectMeta
 from dpf.kube.client import Client
 
@@ -71,6 +73,31 @@ def a_pull_secret(
     return core.Secret(
         metadata=ObjectMeta(name=name, namespace=namespace, labels=labels),
         type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": content}, **fields,
+    )
+
+
+def an_interface(
+    name: str = "app", namespace: str = TENANT, *, service_id: str = "hbn", network: str = "mynad",
+    interface: str | None = None, consumer: str | None = None, **metadata: Any,
+) -> DPUServiceInterface:
+    """A DPUServiceInterface of the type `service`; `interface` is its name in the pod, its own name by default."""
+    annotations = {names.CONSUMED_BY_ANNOTATION: consumer} if consumer is not None else None
+    block = {"serviceID": service_id, "network": network, "interfaceName": interface or name}
+    spec = {"interfaceType": "service", "service": block}
+    return DPUServiceInterface(
+        metadata=ObjectMeta(name=name, namespace=namespace, annotations=annotations, **metadata),
+        spec=msgspec.convert({"template": {"spec": {"template": {"spec": spec}}}}, DPUServiceInterfaceSpec),
+    )
+
+
+def a_nad(
+    name: str = "mynad", namespace: str = TENANT, *, resource_type: str = "sf", trusted: bool = False
+) -> DPUServiceNAD:
+    """A DPUServiceNAD."""
+    annotations = {names.TRUSTED_SFS_ANNOTATION: ""} if trusted else None
+    return DPUServiceNAD(
+        metadata=ObjectMeta(name=name, namespace=namespace, annotations=annotations),
+        spec=DPUServiceNADSpec(resourceType=resource_type),
     )
 
 

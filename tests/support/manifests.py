@@ -71,6 +71,58 @@ def dpucluster(spec: Mapping[str, Any] | None = None, *, name: str = "example") 
     return _object("provisioning.dpu.nvidia.com", "DPUCluster", name, {"type": "static"}, spec)
 
 
+def bfb(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A BFB; `spec` is merged into its spec."""
+    return _object("provisioning.dpu.nvidia.com", "BFB", name, {"url": "http://example.com/bundle.bfb"}, spec)
+
+
+def bluefieldsoftware(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A BlueFieldSoftware; `spec` is merged into its spec."""
+    base = {"osIso": "http://example.com/os.iso"}
+    return _object("provisioning.dpu.nvidia.com", "BlueFieldSoftware", name, base, spec)
+
+
+def dpuflavor(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A DPUFlavor; `spec` is merged into its spec."""
+    return _object("provisioning.dpu.nvidia.com", "DPUFlavor", name, {}, spec)
+
+
+def dpuflavortemplate(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A DPUFlavorTemplate; `spec` is merged into its spec."""
+    return _object("provisioning.dpu.nvidia.com", "DPUFlavorTemplate", name, {"template": "spec: {}"}, spec)
+
+
+def dpuset(
+    template: Mapping[str, Any] | None = None, *, spec: Mapping[str, Any] | None = None, name: str = "example"
+) -> Manifest:
+    """A DPUSet; `template` is merged into the spec of its template, `spec` into its own."""
+    base = {"dpuTemplate": {"spec": merge({"bfb": {"name": "bfb"}, "dpuFlavor": "flavor"}, template or {})}}
+    return _object("provisioning.dpu.nvidia.com", "DPUSet", name, base, spec)
+
+
+def dpu(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A DPU; `spec` is merged into its spec."""
+    base = {
+        "dpuNodeName": "node", "dpuDeviceName": "device", "serialNumber": "MT1", "bfb": "bfb", "dpuFlavor": "flavor",
+    }
+    return _object("provisioning.dpu.nvidia.com", "DPU", name, base, spec)
+
+
+def dpunode(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A DPUNode; `spec` is merged into its spec."""
+    return _object("provisioning.dpu.nvidia.com", "DPUNode", name, {}, spec)
+
+
+def dpudevice(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A DPUDevice; `spec` is merged into its spec."""
+    return _object("provisioning.dpu.nvidia.com", "DPUDevice", name, {"serialNumber": "MT1"}, spec)
+
+
+def dpunodemaintenance(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A DPUNodeMaintenance; `spec` is merged into its spec."""
+    return _object("provisioning.dpu.nvidia.com", "DPUNodeMaintenance", name, {"dpuNodeName": "node"}, spec)
+
+
 def dpfoperatorconfig(spec: Mapping[str, Any] | None = None, *, name: str = "dpfoperatorconfig") -> Manifest:
     """A DPFOperatorConfig; `spec` is merged into its spec."""
     return _object("operator.dpu.nvidia.com", "DPFOperatorConfig", name, {}, spec)

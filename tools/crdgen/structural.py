@@ -106,6 +106,8 @@ def build_node(hint: object, schema: Schema = _NOTHING, *, where: str) -> Node:
     """The schema of any type hint. Raises SchemaError."""
     core, inner = peel(hint)
     schema = _merge(schema, inner)
+    if schema.json_type:
+        return _annotated({"type": schema.json_type}, schema, where)
     if schema.int_or_string:
         return _annotated({"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True},
                           schema, where)

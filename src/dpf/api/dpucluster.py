@@ -20,12 +20,14 @@ class Phase(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """Conditions of a DPUCluster: Created by its cluster manager, Ready by the health check."""
+    """Conditions of a DPUCluster, each with its writer."""
 
     CREATED = "Created"
     """The control plane is there and its kubeconfig is known; written by the cluster manager."""
     READY = "Ready"
     """The API server of the cluster answers; written by the health check."""
+    KEEPALIVED_READY = "KeepalivedReady"
+    """The virtual address of the API server is up; written by a cluster manager that was asked for one."""
 
 
 class ConditionReason(StrEnum):

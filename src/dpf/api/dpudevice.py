@@ -60,7 +60,9 @@ class ConditionReason(StrEnum):
 class DPUDeviceSpec(Model):
     """What is known about the device beforehand, and settings for it alone."""
 
-    serialNumber: Annotated[str, Schema(min_length=1, description="Serial number; unique in the host cluster.")]
+    serialNumber: Annotated[
+        str, Schema(required=True, min_length=1, description="Serial number; unique in the host cluster.")
+    ] = ""
     psid: Annotated[str | None, Schema(description="Deprecated: firmware parameter set.")] = None
     opn: Annotated[str | None, Schema(description="Deprecated: ordering number.")] = None
     bmcIp: Annotated[str | None, Schema(format="ipv4", description="Address of the BMC.")] = None

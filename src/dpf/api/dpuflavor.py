@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final
 
 from dpf.api import provisioning
 from dpf.api.dpuflavornetwork import (
+    UNIQUE_PORT_RULES,
     EWNICConfiguration,
     HostNetworkInterfaceConfig,
     ScalableFunctions,
@@ -182,6 +183,13 @@ NVCONFIG_RULES: Final = (
 class DPUFlavorSpec(Model):
     """How the DPU is set up."""
 
+    schema: ClassVar[Schema] = Schema(rules=(Rule(
+        rule="!has(self.systemReservedResources) || self.systemReservedResources.size() == 0 || "
+             "(has(self.dpuResources) && self.dpuResources.size() > 0)",
+        message="resources are misconfigured: spec.systemReservedResources must not be specified if spec.dpuResources "
+                "are not specified",
+    ),))
+
     grub: Annotated[Grub | None, Schema(description="Boot loader.")] = None
     sysctl: Annotated[Sysctl | None, Schema(description="Kernel settings.")] = None
     nvconfig: Annotated[
@@ -218,7 +226,8 @@ class DPUFlavorSpec(Model):
         str | None, Schema(enum=tuple(provisioning.DPUMode), description="Deprecated. What the DPU does for its host.")
     ] = None
     hostNetworkInterfaceConfigs: Annotated[
-        list[HostNetworkInterfaceConfig] | None, Schema(description="Ports as the host uses them.")
+        list[HostNetworkInterfaceConfig] | None,
+        Schema(rules=UNIQUE_PORT_RULES, description="Ports as the host uses them."),
     ] = None
     ewNicConfigurations: Annotated[
         list[EWNICConfiguration] | None,

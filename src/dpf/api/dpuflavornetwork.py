@@ -23,6 +23,24 @@ ONE_MAC_RULE: Final = Rule(
 )
 
 
+def _repeated_port_rule(port: int, index: int) -> Rule:
+    """`port` must not be the first repetition, at `index` (1 or 2)."""
+    first_pair = "self[0].portNumber == self[1].portNumber"
+    repeated = first_pair if index == 1 else f"!({first_pair})"
+    return Rule(
+        rule=f"self.size() <= {index} || !({repeated} && self[{index}].portNumber == {port})",
+        message=f"host network interface configs are misconfigured: duplicate port number {port} found at index "
+                f"{index}",
+    )
+
+
+UNIQUE_PORT_RULES: Final = tuple(_repeated_port_rule(port, index) for port in (0, 1) for index in (1, 2))
+"""There are two ports, so that of three entries one repeats another: the first repetition is at index 1 or 2.
+
+One rule for each message, because a message that is put together at run time would exceed the API server's cost limit.
+"""
+
+
 class HostNetworkInterfaceConfig(Model):
     """One port of the DPU as the host uses it."""
 

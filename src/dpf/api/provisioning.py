@@ -9,8 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
+import msgspec
+
 from dpf.api import core
-from dpf.api.meta import Condition, LabelSelector, Model
+from dpf.api.meta import Condition, FreeForm, LabelSelector, Model
 from dpf.api.schema import Quantity, Rule, Schema
 
 GROUP: Final = "provisioning.dpu.nvidia.com"
@@ -139,7 +141,7 @@ class NodeEffect(Model):
 
     taint: Annotated[Taint | None, Schema(description="Put this taint on the Node.")] = None
     noEffect: Annotated[bool | None, Schema(description="Leave the host alone.")] = None
-    drain: Annotated[bool | None, Schema(description="Drain the Node.")] = None
+    drain: Annotated[bool | FreeForm | None, Schema(json_type="boolean", description="Drain the Node.")] = None
     customLabel: Annotated[dict[str, str] | None, Schema(description="Put these labels on the Node.")] = None
     customAction: Annotated[str | None, Schema(description="ConfigMap with a pod to run for the host.")] = None
     hold: Annotated[bool | None, Schema(description="Wait until somebody releases the host by annotation.")] = None
@@ -155,6 +157,11 @@ class NodeEffect(Model):
     nodeMaintenanceAdditionalRequestors: Annotated[
         list[str] | None, Schema(description="Further requestors of the maintenance of the Node.")
     ] = None
+
+    def __post_init__(self) -> None:
+        """An object under `drain`, as 24.10 stored it, reads as true (section 14)."""
+        if isinstance(self.drain, dict):
+            msgspec.structs.force_setattr(self, "drain", True)
 
 
 class NodeMetadata(Model):

@@ -46,7 +46,8 @@ class Schema:
     yields `oneOf` with one `required` list per entry. On an untyped field (`preserve_unknown`) `pattern` binds strings
     and `multiple_of` numbers; anything else passes. `list_or_map` stands on a union of one list, one Struct and any
     scalars: the API server checks a list as that list and a map as that Struct, scalars pass, and the constraints here
-    bind the list. No CEL rule may stand in it or below it.
+    bind the list. No CEL rule may stand in it or below it. `json_type` is the one type that the API server takes where
+    the Python type also reads what older releases stored.
     """
 
     description: str = ""
@@ -66,6 +67,7 @@ class Schema:
     int_or_string: bool = False
     preserve_unknown: bool = False
     list_or_map: bool = False
+    json_type: str = ""
     list_type: str = ""
     list_map_keys: tuple[str, ...] = ()
     map_type: str = ""

@@ -88,6 +88,7 @@ class Cluster:
         self._client: Client | None = None
         self._reflectors: Reflectors | None = None
         self._task: asyncio.Task[None] | None = None
+        self._doubted = asyncio.Event()
         self.changing = asyncio.Lock()
         """Held while the connection is exchanged, so that two exchanges do not overlap."""
 
@@ -136,7 +137,7 @@ class Cluster:
             if error is None:
                 failures = 0
                 self._follow(client)
-                await self._timing.sleep(PROBE_EVERY_S)
+                await self._rest()
                 continue
             failures += 1
             if failures >= FAILURES_TO_DISCONNECT or not isinstance(self.health, Connected):
@@ -144,6 +145,16 @@ class Cluster:
                 await self._stop_following(str(error))
             delay = min(RETRY_CAP_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 10))
             await self._timing.sleep(delay * self._timing.rng.uniform(0.5, 1.0))
+
+    async def _rest(self) -> None:
+        """Until the next probe is due, or a watch has lost contact: then it is asked at once what that means."""
+        self._doubted.clear()
+        waits = [asyncio.ensure_future(wait) for wait in (self._timing.sleep(PROBE_EVERY_S), self._doubted.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _probe(self, client: Client) -> errors.Error | None:
         try:
@@ -158,7 +169,7 @@ class Cluster:
 
     def _follow(self, client: Client) -> None:
         if self._reflectors is None:
-            self._reflectors = Reflectors(client, self.cache, timing=self._timing)
+            self._reflectors = Reflectors(client, self.cache, timing=self._timing, on_lost=self._doubted.set)
             self._reflectors.start()
 
     async def _stop_following(self, why: str) -> None:

@@ -50,13 +50,23 @@ class Timing:
 REAL_TIME: Final = Timing()
 
 
-class Reflector(Generic[T]):
-    """Follows one kind. `run` returns only by cancellation; anything else is a fault that `Reflectors` makes loud."""
+def _ignore() -> None:
+    """Nobody wants to know."""
 
-    def __init__(self, client: Client, store: Store[T], *, timing: Timing = REAL_TIME) -> None:
+
+class Reflector(Generic[T]):
+    """Follows one kind. `run` returns only by cancellation; anything else is a fault that `Reflectors` makes loud.
+
+    `on_lost` is called whenever the server did not answer; it must not raise.
+    """
+
+    def __init__(
+        self, client: Client, store: Store[T], *, timing: Timing = REAL_TIME, on_lost: Callable[[], None] = _ignore
+    ) -> None:
         self._client = client
         self._store = store
         self._timing = timing
+        self._on_lost = on_lost
         self._position: str | None = None
         self._failures = 0
         self._failing_since: float | None = None
@@ -164,6 +174,8 @@ class Reflector(Generic[T]):
         if not self.last_error:
             _LOG.warning("%s: cannot follow %s: %s", self._client.name, self._store.kind.resource.qualified_name, error)
         self.last_error = str(error)
+        if isinstance(error, errors.Unreachable | errors.Timeout):
+            self._on_lost()
         if not self._store.synced or now - self._failing_since >= GRACE_S:
             self._store.fail(self.last_error)
             self._position = None
@@ -184,10 +196,13 @@ class Reflector(Generic[T]):
 class Reflectors:
     """The reflectors of one cluster. A reflector that ends without being cancelled is reported and started again."""
 
-    def __init__(self, client: Client, cache: Cache, *, timing: Timing = REAL_TIME) -> None:
+    def __init__(
+        self, client: Client, cache: Cache, *, timing: Timing = REAL_TIME, on_lost: Callable[[], None] = _ignore
+    ) -> None:
         self._client = client
         self._cache = cache
         self._timing = timing
+        self._on_lost = on_lost
         self._tasks: dict[Reflector[Any], asyncio.Task[None]] = {}
         self._crashes = 0
 
@@ -220,7 +235,7 @@ class Reflectors:
         return self._crashes
 
     def _follow(self, store: Store[Any]) -> None:
-        reflector = Reflector(self._client, store, timing=self._timing)
+        reflector = Reflector(self._client, store, timing=self._timing, on_lost=self._on_lost)
         self._launch(reflector, reflector.run())
 
     def _launch(self, reflector: Reflector[Any], work: Any) -> None:  # noqa: ANN401 - a coroutine

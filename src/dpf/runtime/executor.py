@@ -20,7 +20,7 @@ from dpf.runtime.writes import Writes
 
 Connect = Callable[[Key], "port.Client | str"]
 """The client of a cluster (`plan.HOST` or a DPUCluster's key), or why there is none."""
-Drive = Callable[[Any], Awaitable[None]]
+Drive = Callable[[Any], Awaitable[Any]]
 
 _DRIVER: Final = Key("", "driver")
 """Intents for a driver run one after the other, beside the clusters."""
@@ -63,9 +63,10 @@ class Executor:
         return tuple(outcomes[index] for index in range(len(actions)))
 
     async def _outcome(self, action: plans.Action, silent: dict[Key, str]) -> plans.Outcome:
+        answer = None
         try:
             if isinstance(action, plans.Drive):
-                await self._drive_intent(action)
+                answer = await self._drive_intent(action)
             else:
                 await self._in_cluster(action, silent)
         except errors.Error as error:
@@ -73,10 +74,10 @@ class Executor:
             return plans.Outcome(action=action, error=_explain(action, error), retryable=retryable)
         except DriverError as error:
             return plans.Outcome(action=action, error=str(error), retryable=error.retryable)
-        return plans.Outcome(action=action)
+        return plans.Outcome(action=action, answer=answer)
 
-    async def _drive_intent(self, action: plans.Drive) -> None:
-        await self._writes.write("drive", type(action.intent).__name__, lambda: self._drive(action.intent))
+    async def _drive_intent(self, action: plans.Drive) -> Any:  # noqa: ANN401 - each domain has its own answers
+        return await self._writes.write("drive", type(action.intent).__name__, lambda: self._drive(action.intent))
 
     async def _in_cluster(self, action: plans.Apply | plans.Patch | plans.Delete, silent: dict[Key, str]) -> None:
         client = silent.get(action.cluster) or self._connect(action.cluster)

@@ -117,11 +117,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one action; `error` is None when it was carried out."""
+    """What became of one action; `error` is None when it was carried out.
+
+    `answer` is what the controller's driver answered to a `Drive`: a value of the domain, never a secret.
+    """
 
     action: Action
     error: str | None = None
     retryable: bool = False
+    answer: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,8 +111,11 @@ class Reconciler(ABC, Generic[K, S]):
     def status(self, snapshot: S, plan: Plan, applied: Applied, now: datetime) -> Verdict:
         """Compute every condition from what was seen and done. Pure."""
 
-    async def drive(self, intent: Any) -> None:  # noqa: ANN401 - each domain has its own intents
-        """Carry out one `plan.Drive`; controllers with a driver override it. Raises DriverError, kube.errors.Error."""
+    async def drive(self, intent: Any) -> Any:  # noqa: ANN401 - each domain has its own intents and answers
+        """Carry out one `plan.Drive`; controllers with a driver override it. Raises DriverError, kube.errors.Error.
+
+        What it returns is the outcome's `answer`, for `status`.
+        """
         raise TypeError(f"{self.name} has no driver for {intent!r}")
 
     def conditions_of(self, root: K) -> Sequence[Condition]:

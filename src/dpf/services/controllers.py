@@ -7,10 +7,11 @@ from typing import Any, Final
 from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
 from dpf.services.dpuservice.controller import DPUServiceController
+from dpf.services.dpuservice.leftovers import LeftoverController
 
-CONTROLLERS: Final = (DPUServiceController,)
+CONTROLLERS: Final = (DPUServiceController, LeftoverController)
 
 
 def build(world: World) -> list[Reconciler[Any, Any]]:
     """Every controller of `CONTROLLERS`, ready to be run."""
-    return [DPUServiceController(clusters=world.clusters)]
+    return [DPUServiceController(clusters=world.clusters), LeftoverController(clusters=world.clusters)]

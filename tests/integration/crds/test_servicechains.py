@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from tests.integration.crds.conftest import Kubectl, refused_fields
+from tests.support import needs
 from tests.support.manifests import dpudeployment
 
 from dpf.api.dpudeployment import DeploymentSwitch, DPUDeployment, ServiceChains
@@ -82,6 +86,23 @@ def test_applying_the_same_twice_writes_nothing(kubectl: Kubectl) -> None:
     assert versions[0] == versions[1]
 
 
+@pytest.mark.parametrize("chains", [[SWITCH], {"switches": [SWITCH]}], ids=["list", "object"])
+@pytest.mark.parametrize("flags", [[], ["--server-side"]], ids=["client", "server"])
+def test_kubectl_apply_is_repeatable(kubectl: Kubectl, flags: list[str], chains: Any) -> None:
+    command = [
+        needs.program("kubectl"), "--kubeconfig", kubectl.server.kubeconfig, "-n", kubectl.namespace,
+        "apply", *flags, "-f", "-", "-o", "jsonpath={.metadata.resourceVersion}",
+    ]
+    manifest = json.dumps(with_chains(chains))
+
+    versions = {
+        subprocess.run(command, input=manifest, check=True, capture_output=True, text=True, timeout=60).stdout
+        for _ in range(2)
+    }
+
+    assert len(versions) == 1
+
+
 def test_flag_is_added_by_patch(kubectl: Kubectl) -> None:
     manifest = with_chains({"switches": [SWITCH]})
     kubectl.create(manifest).expect(201)
@@ -108,8 +129,6 @@ BAD_SWITCHES: dict[str, tuple[Any, str]] = {
     "scalar": (["switch"], "[0]"),
     "small-mtu": ([SWITCH | {"serviceMTU": 1279}], "[0].serviceMTU"),
     "large-mtu": ([SWITCH | {"serviceMTU": 9217}], "[0].serviceMTU"),
-    "port-of-neither": ([ports({})], "[0].ports[0]"),
-    "port-of-both": ([ports(PORT | UPLINK)], "[0].ports[0]"),
     "service-without-interface": ([ports({"service": {"name": "a"}})], "[0].ports[0].service.interface"),
     "service-name": ([ports({"service": {"name": "", "interface": "a"}})], "[0].ports[0].service.name"),
     "service-name-length": ([ports({"service": {"name": "n" * 29, "interface": "a"}})], "[0].ports[0].service.name"),
@@ -136,6 +155,22 @@ def test_bad_switches_are_refused_in_both_forms(kubectl: Kubectl, form: str, swi
 
     assert refused.status == 422
     assert refused_fields(refused) == {f"spec.serviceChains{'.switches' if form == 'object' else ''}{path}"}
+
+
+@pytest.mark.parametrize(("port", "found"), [({}, "none valid"), (PORT | UPLINK, "2 valid alternatives")],
+                         ids=["neither", "both"])
+@pytest.mark.parametrize(("wrap", "path"), [
+    (lambda switch: [switch], "spec.serviceChains[0].ports[0]"),
+    (lambda switch: {"switches": [switch]}, "spec.serviceChains.switches[0].ports[0]"),
+], ids=["list", "object"])
+def test_port_leads_to_exactly_one_interface(
+    kubectl: Kubectl, wrap: Callable[[Any], Any], path: str, port: Any, found: str
+) -> None:
+    """The server words this itself: CEL rules do not run below a field without a type."""
+    refused = kubectl.create(with_chains(wrap(ports(port))))
+
+    assert refused.status == 422
+    assert f'"{path}" must validate one and only one schema (oneOf). Found {found}' in refused.causes[0]
 
 
 @pytest.mark.parametrize(("chains", "path"), [

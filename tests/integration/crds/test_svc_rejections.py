@@ -60,7 +60,7 @@ def dpuset(**fields: Any) -> dict[str, Any]:
 
 def services(*names: str) -> dict[str, Any]:
     manifest = dpudeployment()
-    return manifest | {"spec": manifest["spec"] | {"services": {name: REFERENCES for name in names}}}
+    return manifest | {"spec": manifest["spec"] | {"services": dict.fromkeys(names, REFERENCES)}}
 
 
 def configuration(**fields: Any) -> dict[str, Any]:
@@ -230,7 +230,7 @@ SCHEMA_LIMITS: dict[str, tuple[dict[str, Any], str]] = {
         "spec.serviceConfiguration.serviceDaemonSet.annotations"),
     "configuration-amount": (
         daemonset(resources={"cpu": "much"}), "spec.serviceConfiguration.serviceDaemonSet.resources.cpu"),
-    "configuration-effect-object": (dpuserviceconfiguration({"nodeEffect": {"drain": True}}), "spec.nodeEffect"),
+    "configuration-effect": (dpuserviceconfiguration({"nodeEffect": "drain"}), "spec.nodeEffect"),
     "chain-many-switches": (dpuservicechain(*[{"ports": [PORT]}] * 51), SWITCHES),
     "chain-no-ports": (dpuservicechain({"ports": []}), f"{SWITCHES}[0].ports"),
     "chain-port-without-interface": (

@@ -14,13 +14,18 @@ from tests.support.world import World
 from dpf.api import core
 from dpf.api.argocd import Application, AppProject
 from dpf.api.dpuservice import ConditionType, DPUService
+from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.meta import Condition, Key, Object, ObjectMeta
 from dpf.kube.memory import MemoryCluster
 from dpf.runtime.manager import Manager
 from dpf.services.dpuservice.controller import DPUServiceController
+from dpf.services.dpuservice.leftovers import LeftoverController
+from dpf.services.dpuservice.snapshot import NO_MIRRORS
+from dpf.services.helm.mirrors import Mirrors
 
 KINDS = (
-    DPUService, Application, AppProject, core.Secret, core.Namespace, core.Service, core.EndpointSlice, core.Endpoints,
+    DPUService, DPUServiceInterface, Application, AppProject, core.Secret, core.Namespace, core.Service,
+    core.EndpointSlice, core.Endpoints,
 )
 """What end states are compared by."""
 
@@ -46,9 +51,11 @@ def add_cluster(world: World, name: str, namespace: str, **fields: Any) -> Memor
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[Manager]:
-    """The controller runs; leaving the block is the end of its process."""
-    async with world.controllers(lambda w: [DPUServiceController(clusters=w.registry)], follow=True) as manager:
+async def running(world: World, mirrors: Mirrors = NO_MIRRORS) -> AsyncIterator[Manager]:
+    """The controllers run, that of DPUServices first; leaving the block is the end of their process."""
+    async with world.controllers(lambda w: [
+        DPUServiceController(clusters=w.registry, mirrors=mirrors), LeftoverController(clusters=w.registry),
+    ], follow=True) as manager:
         await manager.settle()
         yield manager
 
@@ -90,6 +97,19 @@ def condition(world: World, type_: ConditionType, name: str = "blueman", namespa
 def applications(world: World) -> dict[str, Application]:
     """All Applications by name."""
     return {app.metadata.name: app for app in world.host.objects(Application)}
+
+
+def interface(world: World, name: str = "app", namespace: str = some.TENANT) -> DPUServiceInterface:
+    """A DPUServiceInterface as it is now."""
+    return next(i for i in world.host.objects(DPUServiceInterface, namespace) if i.metadata.name == name)
+
+
+def daemonset(world: World, application: str = "dpu-1-blueman") -> dict[str, Any]:
+    """What the chart of an Application gets under `serviceDaemonSet`."""
+    source = applications(world)[application].spec.source
+    assert source is not None
+    assert source.helm is not None
+    return dict((source.helm.valuesObject or {})["serviceDaemonSet"])
 
 
 def at_random(seed: int) -> Callable[[Any], Any]:

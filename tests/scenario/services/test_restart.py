@@ -14,6 +14,7 @@ from tests.support.world import World
 from dpf.api import core
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import DPUService
+from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.meta import Key, ObjectMeta
 from dpf.runtime.manager import Manager
 from dpf.services.argocd import build
@@ -28,7 +29,8 @@ def a_rich_world() -> World:
     config = {"serviceType": "NodePort", "ports": [{"name": "web", "port": 8080, "protocol": "TCP"}]}
     world.host.add(
         some.a_service(configPorts=config, dpuClusterSelector={"matchLabels": {"zone": "a"}}),
-        some.a_service("dts"), some.a_pull_secret(),
+        some.a_service("dts", serviceID="dts", interfaces=["b", "a"]), some.a_pull_secret(),
+        some.an_interface("a", service_id="dts"), some.an_interface("b", service_id="dts"),
     )
     first = next(iter(world.dpus.values()))
     first.add(
@@ -49,6 +51,7 @@ async def update(world: World, manager: Manager) -> None:
     await stage.edit(world, DPUService, SERVICE, {
         "helmChart": {"source": {"version": "2"}}, "configPorts": None, "deployInCluster": None,
     })
+    await stage.edit(world, DPUService, Key(some.TENANT, "dts"), {"interfaces": ["b"]})
     await manager.settle()
     await stage.deliver(world, manager)
 
@@ -109,7 +112,8 @@ async def test_any_order_ends_the_same(story: Story, seed: int) -> None:
     template = a_rich_world()
     shuffled.dpus.update(template.dpus)
     rng = Random(seed)
-    objects = [*template.host.objects(DPUService), *template.host.objects(core.Secret, some.TENANT)]
+    kinds = (DPUService, DPUServiceInterface, core.Secret)
+    objects = [obj for kind in kinds for obj in template.host.objects(kind, some.TENANT)]
     rng.shuffle(objects)
     async with stage.running(shuffled) as manager:
         for obj in objects:

@@ -80,7 +80,8 @@ def test_common_facts(kind: type[Object]) -> None:
     assert crd["spec"]["scope"] == "Namespaced"
     assert crd["spec"]["names"].keys() == {"kind", "listKind", "plural", "singular"}
     assert version_of(kind)["name"] == "v1alpha1"
-    assert version_of(kind)["subresources"] == {"status": {}}
+    has_status = "status" in version_of(kind)["schema"]["openAPIV3Schema"]["properties"]
+    assert version_of(kind).get("subresources", {}) == ({"status": {}} if has_status else {})
 
 
 @pytest.mark.parametrize(("kind", "required"), [(DPUService, None), (DPUCluster, ["spec"])])
@@ -89,9 +90,19 @@ def test_spec_is_required_of_a_dpucluster_only(kind: type[Object], required: lis
 
 
 def test_kinds_are_found_by_their_declaration() -> None:
-    plurals = [kind.resource.plural for kind in manifest.own_kinds()]
+    plurals = [kind.resource.plural for kind in manifest.own_kinds() if kind.resource.group == "svc.dpu.nvidia.com"]
 
-    assert plurals == ["dpfoperatorconfigs", "dpuclusters", "dpuservices"]
+    assert plurals == [
+        "dpudeployments", "dpuservicechains", "dpuserviceconfigurations", "dpuservicecredentialrequests",
+        "dpuserviceinterfaces", "dpuservicenads", "dpuservices", "dpuservicetemplates",
+    ]
+
+
+def test_kinds_without_a_status() -> None:
+    """api-provisioning.md section 0."""
+    bare = {kind.resource.kind for kind in manifest.own_kinds() if "subresources" not in version_of(kind)}
+
+    assert bare == {"DPUFlavor", "DPUFlavorTemplate"}
 
 
 def test_a_kind_that_declares_nothing_is_refused() -> None:

@@ -37,6 +37,21 @@ class Ruled(Model):
     name: str = ""
 
 
+class Wrapped(Model):
+    """The newer form of a list."""
+
+    leaves: list[Leaf]
+
+
+class Choice(Model):
+    """One of two."""
+
+    schema: ClassVar[Schema] = Schema(one_of_required=(("a",), ("b",)))
+
+    a: str | None = None
+    b: str | None = None
+
+
 HINTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "string": (str, {"type": "string"}),
     "integer": (int, {"type": "integer"}),
@@ -84,6 +99,17 @@ HINTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "one-of": (
         Annotated[FreeForm, Schema(one_of_required=(("a",), ("b", "c")))],
         {"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b", "c"]}]}),
+    "list-or-map": (
+        Annotated[list[Choice] | Wrapped | str | int | None,
+                  Schema(list_or_map=True, min_items=1, max_items=2, description="Both.")],
+        {"description": "Both.", "minItems": 1, "maxItems": 2, "x-kubernetes-preserve-unknown-fields": True,
+         "items": {"description": "One of two.", "type": "object",
+                   "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+                   "properties": {"a": {"type": "string"}, "b": {"type": "string"}}},
+         "properties": {"leaves": {"type": "array", "items": {
+             "description": "A leaf.", "type": "object", "properties": {"name": {"type": "string"}},
+             "required": ["name"]}}},
+         "required": ["leaves"]}),
     "rule": (
         Annotated[str, Schema(rules=(
             Rule(rule="r", message="m", message_expression="e", field_path=".f", optional_old_self=True),))],
@@ -143,6 +169,11 @@ REFUSED: dict[str, Any] = {
     "minimum-on-string": Annotated[str, Schema(minimum=0)],
     "min-items-on-map": Annotated[dict[str, str], Schema(min_items=1)],
     "nested": list[dict[str, int | str]],
+    "list-or-map-without-a-map": Annotated[list[str] | str, Schema(list_or_map=True)],
+    "list-or-map-without-a-list": Annotated[Leaf | str, Schema(list_or_map=True)],
+    "list-or-map-with-a-rule": Annotated[list[str] | Leaf, Schema(list_or_map=True, rules=(Rule(rule="r"),))],
+    "list-or-map-over-a-rule": Annotated[list[Ruled] | Leaf, Schema(list_or_map=True)],
+    "list-or-map-with-a-pattern": Annotated[list[str] | Leaf | str, Schema(list_or_map=True, pattern="^a")],
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -79,7 +79,7 @@ def _spell_out(argument: str) -> str:
     return f"{name}{equals}{value}"
 
 
-def _branches(target: str) -> Sequence[kinds.Branch]:
+def _branches(target: str) -> kinds.Branches:
     branches = kinds.TARGETS.get(target.lower())
     if branches is None:
         raise click.ClickException(str(filters.unknown_type(target, kinds.TARGETS)))

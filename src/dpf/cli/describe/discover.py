@@ -7,17 +7,17 @@ silent hole would say that something is not there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import click
 
 from dpf.api.meta import object_key
 from dpf.cli.describe import kinds
+from dpf.cli.describe.views import AnyView, DPFOperatorConfigView
 from dpf.kube import errors
 from dpf.kube.client import Client, Listing
 
 
-async def discover(client: Client, branches: Sequence[kinds.Branch]) -> kinds.Inventory:
+async def discover(client: Client, branches: kinds.Branches) -> kinds.Inventory:
     """The objects of `branches` in all namespaces.
 
     Raises kube.errors.Error, and click.ClickException unless there is exactly one DPFOperatorConfig.
@@ -38,7 +38,7 @@ async def discover(client: Client, branches: Sequence[kinds.Branch]) -> kinds.In
     )
 
 
-async def _read(client: Client, kind: kinds.Kind) -> Listing[kinds.View] | errors.Error:
+async def _read(client: Client, kind: kinds.Kind) -> Listing[AnyView] | errors.Error:
     """The failure is a value, so that one failed list does not leave the others running behind our back."""
     try:
         return await client.list(kind.view, labels=kind.labels)
@@ -46,7 +46,7 @@ async def _read(client: Client, kind: kinds.Kind) -> Listing[kinds.View] | error
         return error
 
 
-def _complete(result: Listing[kinds.View] | errors.Error) -> Listing[kinds.View]:
+def _complete(result: Listing[AnyView] | errors.Error) -> Listing[AnyView]:
     if isinstance(result, errors.NotFound):
         return Listing((), "")
     if isinstance(result, errors.Error):
@@ -54,9 +54,9 @@ def _complete(result: Listing[kinds.View] | errors.Error) -> Listing[kinds.View]
     return result
 
 
-def _only_root(result: Listing[kinds.View] | errors.Error) -> kinds.DPFOperatorConfigView:
+def _only_root(result: Listing[AnyView] | errors.Error) -> DPFOperatorConfigView:
     """The tree hangs below one object (behaviour-service.md 10.1)."""
-    resource = kinds.DPFOperatorConfigView.resource
+    resource = DPFOperatorConfigView.resource
     if isinstance(result, errors.NotFound):
         raise click.ClickException(
             f"this cluster does not know the kind {resource.kind} ({resource.qualified_name}), so DPF is not installed "

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from dpf.api.meta import Condition
+from dpf.api.meta import Condition, Key
 from dpf.cli.describe import kinds, tree
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -30,10 +30,13 @@ def to_yaml(root: tree.Node) -> str:
 
 
 def document(root: tree.Node) -> dict[str, list[dict[str, Any]]]:
-    """Plain data, in the order of the table."""
+    """Plain data, in the order of the table; what stands in several places of it is listed once."""
     found: dict[str, list[dict[str, Any]]] = {}
+    described: set[tuple[str, Key]] = set()
     for item in tree.items(root):
-        found.setdefault(_list_name(item.kind), []).append(msgspec.to_builtins(_described(item)))
+        if (item.kind.name, item.key) not in described:
+            described.add((item.kind.name, item.key))
+            found.setdefault(_list_name(item.kind), []).append(msgspec.to_builtins(_described(item)))
     return found
 
 

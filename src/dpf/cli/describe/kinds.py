@@ -1,93 +1,44 @@
-"""Which kinds `describe` shows, what it reads of them and which object hangs below which: declarations only.
+"""Which kinds `describe` shows and which object hangs below which: declarations only.
 
-Pure; read by `discover` and `tree`. A new kind is one view, one `Kind` and its place in a `Branch`. Views hold identity
-and conditions and nothing else, so an object whose spec another version wrote is still shown. A kind whose CRD is not
-installed has no objects. Source: behaviour-service.md 10.1; the documents' tables do not split off system components
-(resolutions.md row 47).
+Pure; read by `discover` and `tree`. A new kind is one view, one `Kind` and its place in a `Branch`. A kind whose CRD is
+not installed has no objects. Source: behaviour-service.md 10.1; the documents' tables do not split off system
+components (resolutions.md row 47).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from dpf.api import argocd, dpfoperatorconfig, dpucluster, dpuservice, names
-from dpf.api.meta import Condition, Key, Model, Object, ObjectMeta, Resource
-from dpf.runtime import conditions
-
-
-class ViewStatus(Model):
-    """Conditions of any kind that follows metav1.Condition."""
-
-    conditions: list[Condition] | None = None
+from dpf.api import names
+from dpf.api.meta import Condition, Key, ObjectMeta
+from dpf.cli.describe import owners, verdicts, views
+from dpf.cli.describe.views import AnyView, DPFOperatorConfigView
+from dpf.services.dpudeployment import naming
 
 
-class View(Object):
-    """What is read of an object of any of our kinds."""
-
-    status: ViewStatus = ViewStatus()
-
-
-class DPFOperatorConfigView(View):
-    """The root of every tree."""
-
-    resource: ClassVar[Resource] = dpfoperatorconfig.DPFOperatorConfig.resource
-
-
-class DPUClusterView(View):
-    """A cluster of DPUs."""
-
-    resource: ClassVar[Resource] = dpucluster.DPUCluster.resource
-
-
-class DPUServiceView(View):
-    """A service on the DPUs."""
-
-    resource: ClassVar[Resource] = dpuservice.DPUService.resource
-
-
-class DPUServiceCredentialRequestView(View):
-    """Access of a service to a cluster."""
-
-    resource: ClassVar[Resource] = Resource(
-        "svc.dpu.nvidia.com", "v1alpha1", "DPUServiceCredentialRequest", "dpuservicecredentialrequests"
-    )
-
-
-class ApplicationHealth(Model):
-    """Argo CD's verdict, and since when it holds."""
-
-    status: str | None = None
-    message: str | None = None
-    lastTransitionTime: str | None = None
-
-
-class ApplicationViewStatus(Model):
-    """Argo CD's status, which follows no condition convention."""
-
-    sync: argocd.SyncStatus = argocd.SyncStatus()
-    health: ApplicationHealth = ApplicationHealth()
-    conditions: list[argocd.ApplicationCondition] | None = None
-    resources: list[argocd.ResourceStatus] | None = None
-    reconciledAt: str | None = None
-
-
-class ApplicationView(Object):
-    """What Argo CD installs for a DPUService in one cluster."""
-
-    resource: ClassVar[Resource] = argocd.Application.resource
-    status: ApplicationViewStatus = ApplicationViewStatus()
+def by_key(key: Key) -> Hashable:
+    """How most objects are referred to."""
+    return key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How one kind is read and shown. `conditions_of` takes an object of type `view`; `labels` narrows the list."""
+    """How one kind is read and shown.
+
+    `conditions_of` and `note_of` take an object of type `view`; the note stands beside the message of its row. `labels`
+    narrows the list. `identity` is what children call their parent by. A `silent` kind may have no Ready condition and
+    is nevertheless well.
+    """
 
     view: type[Any]
-    conditions_of: Callable[[Any], Sequence[Condition]]
+    conditions_of: Callable[[Any], Sequence[Condition]] = verdicts.own_conditions
+    note_of: Callable[[Any], str] = verdicts.no_note
     labels: str | None = None
     groups: bool = True
+    identity: Callable[[Key], Hashable] = by_key
+    silent: bool = False
 
     @property
     def name(self) -> str:
@@ -102,9 +53,10 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """The place of a kind in the tree.
+    """A place of a kind in the tree.
 
-    `parent_of` names the object above, or None for an object that hangs nowhere; without it every object belongs here.
+    An object is here because it says what is above it (`parent_of`, the identity of that object, or None), or because
+    the object above names it (`named_by`). Without either, everything is here that has no other place in this tree.
     `on_demand` shows them only when the object above is not Ready or was asked to be expanded. `headed` puts a heading
     above them.
     """
@@ -112,8 +64,25 @@ class Branch:
     kind: Kind
     headed: bool = True
     on_demand: bool = False
-    parent_of: Callable[[ObjectMeta], Key | None] | None = None
-    below: tuple[Branch, ...] = ()
+    parent_of: Callable[[ObjectMeta], Hashable | None] | None = None
+    named_by: Callable[[Any], Collection[Key]] | None = None
+    below: tuple[Branch | Section, ...] = ()
+
+    @property
+    def takes_the_rest(self) -> bool:
+        """Whether it shows what has no other place."""
+        return self.parent_of is None and self.named_by is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading of its own above several branches."""
+
+    heading: str
+    branches: tuple[Branch, ...]
+
+
+Branches = Sequence[Branch | Section]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,104 +90,72 @@ class Inventory:
     """Everything that was read: the root, the objects by kind name, and one text per object that could not be read."""
 
     root: DPFOperatorConfigView
-    objects: Mapping[str, Sequence[View | ApplicationView]]
+    objects: Mapping[str, Sequence[AnyView]]
     unreadable: Sequence[str] = ()
 
 
-WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "StatefulSet", "ReplicaSet", "Job", "CronJob", "Pod"})
-HEALTHY: Final = "Healthy"
-
-
-def own_conditions(view: View) -> Sequence[Condition]:
-    """The conditions that the object itself has."""
-    return view.status.conditions or ()
-
-
-def service_conditions(view: View) -> Sequence[Condition]:
-    """The conditions of a DPUService without the one about SPIFFE while it holds: the documents' tables lack it."""
-    unused = dpuservice.ConditionType.SPIFFE_ENTRIES_READY
-    return [c for c in own_conditions(view) if c.type != unused or c.status != conditions.Status.TRUE]
-
-
-def application_conditions(view: ApplicationView) -> Sequence[Condition]:
-    """Argo CD's verdicts as conditions: Ready, each error that it reports as False, and the state of each workload.
-
-    A workload's status is its sync state and its reason its health (behaviour-service.md 10.1).
-    """
-    status = view.status
-    return [_application_ready(status), *map(_reported, status.conditions or ()), *map(_workload, _workloads(status))]
-
-
-def service_of(metadata: ObjectMeta) -> Key | None:
-    """The DPUService that an Application was made for, by its labels."""
-    labels = metadata.labels or {}
-    name = labels.get(names.DPUSERVICE_NAME_LABEL)
-    return Key(labels.get(names.DPUSERVICE_NAMESPACE_LABEL, ""), name) if name else None
-
-
-ROOT: Final = Kind(view=DPFOperatorConfigView, conditions_of=own_conditions)
+ROOT: Final = Kind(view=views.DPFOperatorConfigView)
 APPLICATION: Final = Kind(
-    view=ApplicationView, conditions_of=application_conditions, labels=names.DPUSERVICE_NAME_LABEL
+    view=views.ApplicationView, conditions_of=verdicts.application_conditions, labels=names.DPUSERVICE_NAME_LABEL
 )
-DPU_CLUSTER: Final = Kind(view=DPUClusterView, conditions_of=own_conditions, groups=False)
-DPU_SERVICE: Final = Kind(view=DPUServiceView, conditions_of=service_conditions)
-CREDENTIAL_REQUEST: Final = Kind(view=DPUServiceCredentialRequestView, conditions_of=own_conditions)
+BFB: Final = Kind(view=views.BFBView, conditions_of=verdicts.bfb_conditions)
+CREDENTIAL_REQUEST: Final = Kind(view=views.DPUServiceCredentialRequestView)
+DPU: Final = Kind(view=views.DPUView)
+DPU_CLUSTER: Final = Kind(view=views.DPUClusterView, groups=False)
+DPU_DEPLOYMENT: Final = Kind(view=views.DPUDeploymentView, identity=naming.owner_value)
+DPU_SERVICE: Final = Kind(
+    view=views.DPUServiceView, conditions_of=verdicts.service_conditions, note_of=verdicts.service_note
+)
+DPU_SET: Final = Kind(view=views.DPUSetView, note_of=verdicts.dpuset_note, groups=False)
+SERVICE_CHAIN: Final = Kind(view=views.DPUServiceChainView)
+SERVICE_INTERFACE: Final = Kind(view=views.DPUServiceInterfaceView)
+SERVICE_TEMPLATE: Final = Kind(view=views.DPUServiceTemplateView, silent=True)
 
-_CLUSTERS: Final = (Branch(kind=DPU_CLUSTER),)
-_SERVICES: Final = (
-    Branch(kind=DPU_SERVICE, below=(
-        Branch(kind=APPLICATION, headed=False, on_demand=True, parent_of=service_of),
+_UNDER_SERVICE: Final = (Branch(kind=APPLICATION, headed=False, on_demand=True, parent_of=owners.service_of),)
+_UNDER_SET: Final = (
+    Branch(kind=BFB, headed=False, named_by=owners.bfbs_of),
+    Branch(kind=DPU, parent_of=owners.dpuset_of),
+)
+_UNDER_DEPLOYMENT: Final = (
+    Branch(kind=SERVICE_CHAIN, parent_of=owners.deployment_of),
+    Branch(kind=SERVICE_INTERFACE, parent_of=owners.deployment_of),
+    Branch(kind=DPU_SET, parent_of=owners.deployment_of, below=_UNDER_SET),
+    Section(heading="Services", branches=(
+        Branch(kind=SERVICE_TEMPLATE, named_by=owners.templates_of),
+        Branch(kind=DPU_SERVICE, parent_of=owners.deployment_of, below=_UNDER_SERVICE),
     )),
-    Branch(kind=CREDENTIAL_REQUEST),
+)
+
+_CLUSTERS: Final[tuple[Branch, ...]] = (Branch(kind=DPU_CLUSTER),)
+_DEPLOYMENTS: Final[tuple[Branch, ...]] = (Branch(kind=DPU_DEPLOYMENT, below=_UNDER_DEPLOYMENT),)
+_SERVICES: Final[tuple[Branch, ...]] = (
+    Branch(kind=DPU_SERVICE, below=_UNDER_SERVICE), Branch(kind=CREDENTIAL_REQUEST),
+)
+_SETS: Final[tuple[Branch, ...]] = (
+    Branch(kind=DPU_SET, below=_UNDER_SET), Branch(kind=DPU), Branch(kind=BFB), Branch(kind=SERVICE_CHAIN),
+    Branch(kind=SERVICE_INTERFACE),
 )
 
 TARGETS: Final[Mapping[str, tuple[Branch, ...]]] = {
-    "all": _CLUSTERS + _SERVICES,
+    "all": _CLUSTERS + _DEPLOYMENTS + _SERVICES + _SETS,
     "dpuclusters": _CLUSTERS,
+    "dpudeployments": _DEPLOYMENTS,
     "dpuservices": _SERVICES,
+    "dpusets": _SETS,
 }
 """What can be described, by the word that is typed."""
 
 
-def walk(branches: Sequence[Branch], above: str = "") -> Iterator[tuple[str, Branch]]:
+def walk(branches: Branches, above: str = "") -> Iterator[tuple[str, Branch]]:
     """Every branch with the name of the kind above it, which is empty directly below the root."""
     for branch in branches:
-        yield above, branch
-        yield from walk(branch.below, branch.kind.name)
+        if isinstance(branch, Section):
+            yield from walk(branch.branches, above)
+        else:
+            yield above, branch
+            yield from walk(branch.below, branch.kind.name)
 
 
 def filter_words() -> frozenset[str]:
     """Kinds that a filter may name, whatever is described: a script may use one filter for several targets."""
     return frozenset({ROOT.name, *(b.kind.name for branches in TARGETS.values() for _, b in walk(branches))})
-
-
-def _application_ready(status: ApplicationViewStatus) -> Condition:
-    """Ready when Argo CD calls it Healthy and reports no error; what is not in sync is told in the message."""
-    ready = status.health.status == HEALTHY and not status.conditions
-    sync = status.sync.status or "Unknown"
-    notes = [f"Sync: {sync}" if sync != "Synced" else "", status.health.message or ""]
-    return Condition(
-        type=conditions.READY, status=conditions.Status.TRUE if ready else conditions.Status.FALSE,
-        reason=conditions.Reason.SUCCESS if ready else status.health.status or "Unknown",
-        message=". ".join(note for note in notes if note),
-        lastTransitionTime=status.health.lastTransitionTime or status.reconciledAt,
-    )
-
-
-def _reported(condition: argocd.ApplicationCondition) -> Condition:
-    return Condition(
-        type=condition.type, status=conditions.Status.FALSE, message=condition.message,
-        lastTransitionTime=condition.lastTransitionTime,
-    )
-
-
-def _workloads(status: ApplicationViewStatus) -> Iterator[argocd.ResourceStatus]:
-    return (resource for resource in status.resources or () if resource.kind in WORKLOADS)
-
-
-def _workload(resource: argocd.ResourceStatus) -> Condition:
-    health = resource.health or argocd.HealthStatus()
-    return Condition(
-        type=f"{resource.kind}/{resource.name}", status=resource.status or "Unknown", reason=health.status or "",
-        message=health.message or "",
-    )

@@ -34,7 +34,7 @@ _GREEN, _RED, _YELLOW, _WHITE = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[37m"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One table row. `glyphs` stand before the name, `margin` instead of them on further lines of the message."""
+    """One table row. `glyphs` stand before the name, `margin` instead of them on further lines of message and note."""
 
     name: str
     glyphs: str = ""
@@ -42,6 +42,7 @@ class Row:
     namespace: str = ""
     deleting: bool = False
     condition: Condition | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _rows(node: Node, *, glyphs: str, margin: str) -> Iterator[Row]:
     inner = margin + (_PIPE if node.children else _BLANK)
     yield Row(
         name=node.name, glyphs=glyphs, margin=inner, namespace=node.namespace, deleting=node.deleting,
-        condition=node.ready,
+        condition=node.ready, note=node.note,
     )
     for glyph, pipe, condition in _siblings(node.conditions):
         indent = inner + _CONDITION_INDENT
@@ -89,7 +90,7 @@ def _siblings(things: Sequence[T]) -> Iterator[tuple[str, str, T]]:
 
 def _lines(row: Row, now: datetime) -> Iterator[_Line]:
     condition = row.condition or Condition(type="", status="")
-    message, *further = wrap(condition.message) or [""]
+    message, *further = [*wrap(condition.message), *wrap(row.note)] or [""]
     name = row.glyphs + (DELETING if row.deleting else "") + clean(row.name)
     since = age.since(condition.lastTransitionTime, now)
     colour = colour_of(condition)

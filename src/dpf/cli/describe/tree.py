@@ -6,13 +6,14 @@ children on demand, headings, grouping, which conditions are listed, the order. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from dpf.api.meta import Condition, Key, ObjectMeta
+from dpf.api.meta import Condition, Key, ObjectMeta, object_key
 from dpf.cli.describe import filters, kinds
+from dpf.cli.describe.views import AnyView
 from dpf.runtime import conditions
 
 
@@ -28,12 +29,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One object as `describe` sees it; `conditions` are all but Ready, by type."""
+    """One object as `describe` sees it; `conditions` are all but Ready, by type, and `note` what they do not tell."""
 
     kind: kinds.Kind
     metadata: ObjectMeta
     ready: Condition | None
     conditions: tuple[Condition, ...]
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -47,8 +49,8 @@ class Item:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the object says that it is."""
-        return self.ready is not None and _holds(self.ready)
+        """Whether the object says that it is, or is of a kind that need not say so."""
+        return self.kind.silent if self.ready is None else _holds(self.ready)
 
     def selected_by(self, chosen: filters.Filter) -> bool:
         """Whether `chosen` selects this object."""
@@ -63,20 +65,21 @@ class Item:
 class Node:
     """One row and what hangs below it.
 
-    `items` are the objects that it stands for: none for a heading, one for an object, several for a group. `ready`
-    fills the columns of the row, `conditions` are listed under it.
+    `items` are the objects that it stands for: none for a heading, one for an object, all that a group folds away.
+    `ready` and `note` fill the columns of the row, `conditions` are listed under it.
     """
 
     name: str
     namespace: str = ""
     deleting: bool = False
     ready: Condition | None = None
+    note: str = ""
     items: tuple[Item, ...] = ()
     conditions: tuple[Condition, ...] = ()
     children: tuple[Node, ...] = ()
 
 
-def build(inventory: kinds.Inventory, branches: Sequence[kinds.Branch], options: Options) -> Node:
+def build(inventory: kinds.Inventory, branches: kinds.Branches, options: Options) -> Node:
     """The tree below the DPFOperatorConfig. The root is always shown and selects nothing below it."""
     root = _item(kinds.ROOT, inventory.root)
     scene = _Scene(options=options, places=_place(inventory, branches))
@@ -90,10 +93,10 @@ def items(node: Node) -> Iterator[Item]:
         yield from items(child)
 
 
-_Place = tuple[str, Key]
-"""Where objects hang: kind and key of the object above."""
+_Place = tuple[str, Hashable]
+"""Where objects hang: kind and identity of the object above."""
 
-_TOP: Final[_Place] = ("", Key("", ""))
+_TOP: Final[_Place] = ("", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,33 +107,60 @@ class _Scene:
     places: Mapping[tuple[str, _Place], Sequence[Item]]
 
 
-def _place(
-    inventory: kinds.Inventory, branches: Sequence[kinds.Branch]
-) -> Mapping[tuple[str, _Place], Sequence[Item]]:
-    """Every object at its place; one that hangs nowhere is left out."""
+def _place(inventory: kinds.Inventory, branches: kinds.Branches) -> Mapping[tuple[str, _Place], Sequence[Item]]:
+    """Every object at its places. What is above it must exist: else it counts as one that has no other place."""
+    walked = list(kinds.walk(branches))
+    found = {branch.kind.name: _Objects.of(branch.kind, inventory) for _, branch in walked}
     places: dict[tuple[str, _Place], list[Item]] = {}
-    for above, branch in kinds.walk(branches):
-        for view in inventory.objects.get(branch.kind.name, ()):
-            place = _place_of(view.metadata, branch, above)
-            if place is not None:
-                places.setdefault((branch.kind.name, place), []).append(_item(branch.kind, view))
+    relations = {(above, b.kind.name, b.parent_of, b.named_by): b for above, b in walked if not b.takes_the_rest}
+    for (above, name, *_), branch in relations.items():
+        for parent, item in _related(found[name], branch, found[above]):
+            places.setdefault((name, (above, parent)), []).append(item)
+    placed = {(name, item.key) for (name, _), items_there in places.items() for item in items_there}
+    for name in {branch.kind.name for _, branch in walked if branch.takes_the_rest}:
+        places[name, _TOP] = [item for key, item in found[name].items.items() if (name, key) not in placed]
     return places
 
 
-def _place_of(metadata: ObjectMeta, branch: kinds.Branch, above: str) -> _Place | None:
-    if branch.parent_of is None:
-        return _TOP
-    parent = branch.parent_of(metadata)
-    return None if parent is None else (above, parent)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Objects:
+    """All objects of one kind by key, their views, and what their children call them by."""
+
+    items: Mapping[Key, Item]
+    views: Sequence[AnyView]
+    identities: Mapping[Hashable, Key]
+
+    @staticmethod
+    def of(kind: kinds.Kind, inventory: kinds.Inventory) -> _Objects:
+        """Those of `kind`."""
+        views = inventory.objects.get(kind.name, ())
+        items = {object_key(view): _item(kind, view) for view in views}
+        return _Objects(items=items, views=views, identities={kind.identity(key): key for key in items})
 
 
-def _below(scene: _Scene, branches: Iterable[kinds.Branch], place: _Place, *, chosen: bool) -> tuple[Node, ...]:
+def _related(children: _Objects, branch: kinds.Branch, parents: _Objects) -> Iterator[tuple[Hashable, Item]]:
+    """The key of the object above, and the object."""
+    if branch.parent_of is not None:
+        for item in children.items.values():
+            parent = parents.identities.get(branch.parent_of(item.metadata))
+            if parent is not None:
+                yield parent, item
+    if branch.named_by is not None:
+        for view in parents.views:
+            named = branch.named_by(view)
+            yield from ((object_key(view), children.items[key]) for key in named if key in children.items)
+
+
+def _below(scene: _Scene, branches: kinds.Branches, place: _Place, *, chosen: bool) -> tuple[Node, ...]:
     """Rows of `branches` at `place`. `chosen`: an object above was selected, which selects everything under it."""
     nodes: list[Node] = []
     for branch in branches:
-        rows = _rows(scene, branch, place, chosen=chosen)
-        if branch.headed and rows:
-            nodes.append(Node(name=branch.kind.heading, children=rows))
+        if isinstance(branch, kinds.Section):
+            rows, heading = _below(scene, branch.branches, place, chosen=chosen), branch.heading
+        else:
+            rows, heading = _rows(scene, branch, place, chosen=chosen), branch.kind.heading if branch.headed else ""
+        if heading and rows:
+            nodes.append(Node(name=heading, children=rows))
         else:
             nodes.extend(rows)
     return tuple(sorted(nodes, key=_order))
@@ -148,16 +178,21 @@ def _row(scene: _Scene, branch: kinds.Branch, item: Item, *, chosen: bool) -> No
     """None when neither the object nor anything above or below it was selected."""
     chosen = chosen or item.selected_by(scene.options.show_resources)
     demanded = not item.is_ready or item.selected_by(scene.options.expand_resources)
-    branches = [below for below in branch.below if demanded or not below.on_demand]
+    branches = [below for below in branch.below if demanded or not _on_demand(below)]
     children = _below(scene, branches, (item.kind.name, item.key), chosen=chosen)
     return _node(item, children, scene.options) if chosen or children else None
 
 
-def _item(kind: kinds.Kind, view: kinds.View | kinds.ApplicationView) -> Item:
+def _on_demand(branch: kinds.Branch | kinds.Section) -> bool:
+    return isinstance(branch, kinds.Branch) and branch.on_demand
+
+
+def _item(kind: kinds.Kind, view: AnyView) -> Item:
     found = kind.conditions_of(view)
     rest = sorted((c for c in found if c.type != conditions.READY), key=lambda c: c.type)
     return Item(
-        kind=kind, metadata=view.metadata, ready=conditions.find(found, conditions.READY), conditions=tuple(rest)
+        kind=kind, metadata=view.metadata, ready=conditions.find(found, conditions.READY), conditions=tuple(rest),
+        note=kind.note_of(view),
     )
 
 
@@ -168,7 +203,7 @@ def _node(item: Item, children: tuple[Node, ...], options: Options) -> Node:
         listed = tuple(condition for condition in listed if not _holds(condition))
     return Node(
         name=item.name, namespace=item.metadata.namespace or "", deleting=item.metadata.deletionTimestamp is not None,
-        ready=item.ready, items=(item,), conditions=listed, children=children,
+        ready=item.ready, note=item.note, items=(item,), conditions=listed, children=children,
     )
 
 
@@ -186,13 +221,31 @@ def _grouped(rows: Iterable[Node], kind: kinds.Kind, options: Options) -> Iterat
 
 
 def _may_be_grouped(row: Node, options: Options) -> bool:
-    """Ready with all under it, nothing bad to tell, and not asked for by kind or name."""
+    """Ready with all under it, without a note, and neither it nor anything under it asked for by kind or name."""
     (item,) = row.items
-    if row.deleting or not item.is_ready or not all(_holds(condition) for condition in item.conditions):
+    if row.deleting or row.note or not _is_well(item) or item.ready is None:
         return False
     if item.named_by(options.show_conditions) or (row.children and item.selected_by(options.expand_resources)):
         return False
-    return all(below.is_ready for child in row.children for below in items(child))
+    return all(_may_be_folded(below, options) for child in row.children for below in _nodes(child))
+
+
+def _may_be_folded(row: Node, options: Options) -> bool:
+    """Whether nobody misses this row, which stands under one that is to be grouped."""
+    filters_of_interest = (options.show_conditions, options.show_resources, options.expand_resources)
+    return not row.deleting and not row.note and all(
+        _is_well(item) and not any(item.named_by(chosen) for chosen in filters_of_interest) for item in row.items
+    )
+
+
+def _is_well(item: Item) -> bool:
+    return item.is_ready and all(_holds(condition) for condition in item.conditions)
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
 
 
 def _group_key(row: Node) -> tuple[str, str]:
@@ -200,15 +253,19 @@ def _group_key(row: Node) -> tuple[str, str]:
 
 
 def _group(rows: Sequence[Node], kind: kinds.Kind) -> Node:
-    members = tuple(item for row in sorted(rows, key=_order) for item in row.items)
-    times = [item.ready.lastTransitionTime for item in members if item.ready and item.ready.lastTransitionTime]
-    namespace, reason = _group_key(rows[0])
+    """One row for `rows`. It stands for their objects and everything under them."""
+    ordered = sorted(rows, key=_order)
+    times = [row.ready.lastTransitionTime for row in ordered if row.ready and row.ready.lastTransitionTime]
+    namespace, reason = _group_key(ordered[0])
     summary = Condition(
         type=conditions.READY, status=conditions.Status.TRUE, reason=reason,
-        message=f"See {', '.join(item.metadata.name for item in members)}",
+        message=f"See {', '.join(row.items[0].metadata.name for row in ordered)}",
         lastTransitionTime=min(times, default=None),
     )
-    return Node(name=f"{len(members)} {kind.heading}...", namespace=namespace, ready=summary, items=members)
+    return Node(
+        name=f"{len(ordered)} {kind.heading}...", namespace=namespace, ready=summary,
+        items=tuple(item for row in ordered for item in items(row)),
+    )
 
 
 def _holds(condition: Condition) -> bool:

@@ -6,7 +6,7 @@ whether the API server has filled in a default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -39,12 +39,19 @@ def chain(switches: Sequence[DeploymentSwitch], service_ids: Mapping[str, str]) 
 def canonical(value: Any) -> Any:  # noqa: ANN401 - any part of a wire type
     """Plain data of `value` without fields that equal their default, whether they were sent or not."""
     if isinstance(value, msgspec.Struct):
-        defaults = _defaults(type(value))
-        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
-        return {name: canonical(field) for name, field in fields if field != defaults.get(name, msgspec.NODEFAULT)}
+        return {name: canonical(field) for name, field in fields_set(value)}
     if isinstance(value, list | tuple):
         return [canonical(entry) for entry in value]
     return value
+
+
+def fields_set(struct: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+    """Names and values of the fields that say something: those that equal their default do not."""
+    defaults = _defaults(type(struct))
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if value != defaults.get(name, msgspec.NODEFAULT):
+            yield name, value
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final
 
@@ -58,7 +58,7 @@ def chain_name(deployment: str) -> str:
 
 def dpuset_name(deployment: str, name_suffix: str) -> str:
     """Plain name of a DPUSet."""
-    return _fit(f"{deployment}-{name_suffix}")
+    return digest.fit(f"{deployment}-{name_suffix}", NAME_LIMIT)
 
 
 def unique(plain: str, *seed: str, is_taken: Taken) -> str:
@@ -67,13 +67,17 @@ def unique(plain: str, *seed: str, is_taken: Taken) -> str:
 
 
 def suffixed(plain: str, *seed: str, is_taken: Taken) -> str:
-    """`<plain>-<five characters>`, the first that is free; at most 63 characters, of which the suffix stays whole.
+    """`<plain>-<five characters>`, the first that is free.
 
     `seed` is what tells this revision from every other: uid of the deployment, kind, service, digest.
     """
+    return next(name for name in candidates(plain, *seed) if not is_taken(name))
+
+
+def candidates(plain: str, *seed: str) -> Iterator[str]:
+    """All suffixed names of a revision without end; at most 63 characters, of which the suffix stays whole."""
     stem = digest.fit(plain, NAME_LIMIT - SUFFIX_LENGTH - 1)
-    candidates = (f"{stem}-{_suffix(*seed, str(k))}" for k in count())
-    return next(name for name in candidates if not is_taken(name))
+    return (f"{stem}-{_suffix(*seed, str(k))}" for k in count())
 
 
 def service_id(deployment: str, service: str, revision: str | None = None) -> str:
@@ -108,6 +112,12 @@ def service_of_key(key: str) -> str | None:
     """The service of which `key` is the `service_key`; None when it is none."""
     match = _SERVICE_KEY.fullmatch(key)
     return match.group(1) if match else None
+
+
+def consumer_label(deployment: Key) -> str:
+    """Label key on dependencies that the deployment uses; its value is empty (behaviour-service.md 6.2)."""
+    owner = {"namespace": deployment.namespace, "name": deployment.name}
+    return f"{names.CONSUMED_BY_DPUDEPLOYMENT_LABEL_PREFIX}{digest.short(owner)}"
 
 
 def _fit(name: str) -> str:

@@ -122,7 +122,7 @@ async def _remaining(client: Client, found: Snapshot) -> Snapshot:
     )
     if any((children.services, children.interfaces, children.chains, children.dpusets)):
         return dataclasses.replace(found, children=children)
-    label = naming.consumer_label(key)
+    label = dependencies.consumer_label(key)
     marked = await asyncio.gather(*(_listed(client, kind, namespace, label) for kind in dependencies.KINDS))
     return dataclasses.replace(found, children=children, marked=tuple(d for some in marked for d in some))
 

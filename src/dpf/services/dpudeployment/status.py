@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from dpf.api.dpudeployment import ConditionType
 from dpf.api.dpuservice import DPUService
 from dpf.api.dpuservicechain import DPUServiceChain
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Key, Object, object_key
-from dpf.runtime import conditions, diff
+from dpf.runtime import conditions
 from dpf.runtime.conditions import Reason, State, false, true
 from dpf.runtime.plan import Applied, Apply, StepResult
 from dpf.runtime.reconciler import Verdict
+from dpf.services.dpudeployment import revisions
 from dpf.services.dpudeployment.snapshot import Children, Snapshot
 from dpf.services.dpudeployment.steps import StepName
 from dpf.services.dpuservice import readiness
@@ -80,11 +79,8 @@ def is_ready(child: Child) -> bool:
 
     A paused DPUService is not looked at any more: what was said before counts.
     """
-    found = conditions.find(child.status.conditions, conditions.READY)
-    if found is None or found.status != conditions.Status.TRUE:
-        return False
     paused = isinstance(child, DPUService) and child.spec is not None and child.spec.paused
-    return paused or found.observedGeneration in {None, child.metadata.generation}
+    return revisions.is_ready(child) or (paused and conditions.is_true(child.status.conditions, conditions.READY))
 
 
 def _progress(applied: Applied) -> Iterator[tuple[str, State]]:
@@ -146,16 +142,11 @@ def _readiness(snapshot: Snapshot, applied: Applied, kinds: Iterable[_Kind]) -> 
 
 
 def _applied(applied: Applied) -> dict[tuple[type[Object], Key], Object]:
-    """What this pass wrote, or tried to write: what the snapshot says about it is out of date."""
+    """What this pass wrote, or tried to write: what the snapshot says about it may be out of date."""
     actions = (outcome.action for result in applied.results for outcome in result.outcomes)
     return {(type(a.object), object_key(a.object)): a.object for a in actions if isinstance(a, Apply)}
 
 
-def _is_changed(known: Object, wanted: Object) -> bool:
-    """Whether more was written than labels and owner references that somebody had taken off."""
-    meta = wanted.metadata
-    marks_were_missing = not diff.covers(known, type(wanted)(metadata=meta))
-    rest = msgspec.structs.replace(
-        wanted, metadata=msgspec.structs.replace(meta, labels=None, ownerReferences=None)
-    )
-    return not marks_were_missing or not diff.covers(known, rest)
+def _is_changed(known: Child, wanted: Object) -> bool:
+    """Whether more was written than labels, annotations or owner references that somebody had taken off."""
+    return bool(known.spec != getattr(wanted, "spec", None))

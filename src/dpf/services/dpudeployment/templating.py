@@ -20,6 +20,8 @@ DEFAULT_DELIMITERS: Final = ("{{", "}}")
 
 _SPACE: Final = " \t\r\n"
 _SHOWN: Final = 80
+_TOKEN_SHOWN: Final = 20
+_COMMENT: Final = re.compile(r"[ \t\r\n]*/\*.*?\*/", re.DOTALL)
 _TOKEN: Final = re.compile(
     r"""(?P<space>[ \t\r\n]+)|(?P<string>"(?:[^"\\\n]|\\.)*")|(?P<raw>`[^`]*`)|(?P<open>\()|(?P<close>\))"""
     r"""|(?P<fields>\$?(?:\.[A-Za-z0-9_]+(?:-+[A-Za-z0-9_]+)*)+)|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"""
@@ -74,25 +76,27 @@ def _text(text: str, services: Mapping[str, Key], delimiters: tuple[str, str]) -
         inside = start + len(left)
         trims_left = text[inside : inside + 1] == "-" and text[inside + 1 : inside + 2] in tuple(_SPACE)
         parts.append(literal.rstrip(_SPACE) if trims_left else literal)
-        tokens, position, trim = _action(text, inside + trims_left, right, text[start:])
+        tokens, position, trim = _action(text, inside + trims_left, right, _shown(text, start))
         if tokens is not None:
-            parts.append(_string(_Parser(tokens, services, _shown(text[start:position])).whole()))
+            parts.append(_string(_Parser(tokens, services, _shown(text, start, position)).whole()))
 
 
-def _action(text: str, position: int, right: str, rest: str) -> tuple[list[_Token] | None, int, bool]:
+def _action(text: str, position: int, right: str, shown: str) -> tuple[list[_Token] | None, int, bool]:
     """Tokens up to the right delimiter (None for a comment), where the text goes on, and whether it is trimmed."""
-    comment = re.compile(r"[ \t\r\n]*/\*.*?\*/", re.DOTALL).match(text, position)
+    comment = _COMMENT.match(text, position)
+    trimming = re.compile(r"[ \t\r\n]+-" + re.escape(right))
     tokens: list[_Token] | None = None if comment else []
     position = comment.end() if comment else position
     while True:
-        trimmed = re.compile(r"[ \t\r\n]+-" + re.escape(right)).match(text, position)
+        trimmed = trimming.match(text, position)
         if trimmed:
             return tokens, trimmed.end(), True
         if text.startswith(right, position):
             return tokens, position + len(right), False
         token = _TOKEN.match(text, position)
         if token is None or (tokens is None and token.lastgroup != "space"):
-            raise _error(_shown(rest), "it does not end" if position >= len(text) else _unknown(text[position:]))
+            why = "it does not end" if position >= len(text) else _unknown(text, position)
+            raise _error(shown, why)
         if token.lastgroup != "space" and tokens is not None:
             tokens.append(_Token(str(token.lastgroup), token.group()))
         position = token.end()
@@ -183,12 +187,14 @@ def _string(found: tuple[str, object]) -> str:
     return value
 
 
-def _unknown(text: str) -> str:
-    return f"{text[:20]!r} is not supported"
+def _unknown(text: str, start: int = 0) -> str:
+    return f"{text[start : start + _TOKEN_SHOWN]!r} is not supported"
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _shown(text: str, start: int, end: int | None = None) -> str:
+    """An expression as errors name it. Cut out of a text that may be a megabyte long."""
+    end = len(text) if end is None else end
+    return text[start:end] if end - start <= _SHOWN else f"{text[start : start + _SHOWN]}..."
 
 
 def _error(shown: str, why: str) -> TemplateError:

@@ -54,7 +54,7 @@ def build(lookup: Lookup) -> list[Watch]:
 
     return [
         Watch(kind=DPUDeployment, maps=_nobody, indexes={
-            BY_DEPENDENCY: _by_dependency, BY_OWNER_VALUE: _by_owner_value, BY_CONSUMER_LABEL: _by_consumer_label,
+            BY_DEPENDENCY: _by_dependency, BY_OWNER_VALUE: by_owner_value, BY_CONSUMER_LABEL: _by_consumer_label,
         }),
         *(Watch(kind=kind, maps=of_child, indexes={BY_OWNER: owner_index}) for kind in dependencies.CHILD_KINDS),
         *(Watch(kind=kind, maps=of_dependency, indexes={BY_CONSUMER: consumer_index}) for kind in dependencies.KINDS),
@@ -73,7 +73,7 @@ def owner_value(deployment: Key) -> str:
 
 def consumer_value(deployment: Key) -> str:
     """The consumed-by label with the namespace of the dependencies before it."""
-    return f"{deployment.namespace}/{naming.consumer_label(deployment)}"
+    return f"{deployment.namespace}/{dependencies.consumer_label(deployment)}"
 
 
 def owner_index(obj: Object) -> Iterable[str]:
@@ -94,6 +94,11 @@ def consumer_index(obj: Object) -> Iterable[str]:
     return tuple(f"{obj.metadata.namespace or ''}/{label}" for label in dependencies.consumer_labels(obj))
 
 
+def by_owner_value(deployment: DPUDeployment) -> Iterable[str]:
+    """Its own `owner_value`."""
+    return (owner_value(object_key(deployment)),)
+
+
 def _nobody(old: Object | None, new: Object | None) -> Iterable[Key]:  # noqa: ARG001 - the contract of mappings
     """The runtime follows the root kind itself; this watch only declares indexes."""
     return ()
@@ -103,10 +108,6 @@ def _by_dependency(deployment: DPUDeployment) -> Iterator[str]:
     namespace = deployment.metadata.namespace or ""
     for kind, name in dependencies.references(deployment):
         yield dependency_value(kind, Key(namespace, name))
-
-
-def _by_owner_value(deployment: DPUDeployment) -> Iterable[str]:
-    return (owner_value(object_key(deployment)),)
 
 
 def _by_consumer_label(deployment: DPUDeployment) -> Iterable[str]:

@@ -31,10 +31,16 @@ def plan_wanted(
 
     One that is being deleted is left alone: it is made again when it is gone.
     """
+    source = _source(snapshot, spec)
     for destination, actual in targets.installed(snapshot.applications, destinations):
         if actual is not None and actual.metadata.deletionTimestamp is not None:
             continue
-        wanted = _build(snapshot, spec, destination, actual, attachments)
+        key = _new_key(snapshot, destination) if actual is None else object_key(actual)
+        wanted = build.application(
+            key, service=snapshot.key, destination=destination, chart=source,
+            release_name=naming.release_name(key.name, source.releaseName),
+            values=daemonset.compute_values(snapshot.service, spec, destination, attachments),
+        )
         because = f"DPUService is installed in cluster {destination.name}"
         if actual is None or _is_stripped(actual, wanted):
             yield Apply(object=wanted, because=because)
@@ -93,14 +99,15 @@ def notes(snapshot: Snapshot) -> Iterator[str]:
             yield f"Application {object_key(actual)} is not called {documented}, because that name was taken."
 
 
-def _name(snapshot: Snapshot, destination: build.Destination) -> str:
+def _new_key(snapshot: Snapshot, destination: build.Destination) -> Key:
     """The documented name, unless somebody else has it or an older DPUService of the same name may still want it."""
+    namespace = snapshot.fleet.dpf_namespace
     documented = naming.application_name(destination.name, snapshot.service.metadata.name)
     older = [n for n in snapshot.namesakes if naming.seniority(n) < naming.seniority(snapshot.service)]
     rivals = [n for n in older if _wants(n, snapshot, destination)]
     if documented in snapshot.name_holders or rivals:
-        return naming.unique(documented, snapshot.key)
-    return documented
+        return Key(namespace, naming.unique(documented, snapshot.key))
+    return Key(namespace, documented)
 
 
 def _wants(namesake: DPUService, snapshot: Snapshot, destination: build.Destination) -> bool:
@@ -108,19 +115,6 @@ def _wants(namesake: DPUService, snapshot: Snapshot, destination: build.Destinat
         return bool(namesake.spec and namesake.spec.deployInCluster)
     clusters = targets.selected(namesake, (view.cluster for view in snapshot.clusters))
     return any(object_key(cluster) == destination.cluster for cluster in clusters)
-
-
-def _build(
-    snapshot: Snapshot, spec: DPUServiceSpec, destination: build.Destination, actual: Application | None,
-    attachments: Attachments,
-) -> Application:
-    name = actual.metadata.name if actual is not None else _name(snapshot, destination)
-    source = _source(snapshot, spec)
-    return build.application(
-        Key(snapshot.fleet.dpf_namespace, name), service=snapshot.key, destination=destination, chart=source,
-        release_name=naming.release_name(name, source.releaseName),
-        values=daemonset.compute_values(snapshot.service, spec, destination, attachments),
-    )
 
 
 def _source(snapshot: Snapshot, spec: DPUServiceSpec) -> HelmChartSource:

@@ -28,14 +28,14 @@ class Unusable:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Member:
-    """One DPUCluster, and how Argo CD may reach it."""
+    """One DPUCluster, and how Argo CD may reach it. (Without slots, for what is computed once.)"""
 
     cluster: DPUCluster
     credentials: build.Credentials | Unusable
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """Namespace and name of the DPUCluster."""
         return object_key(self.cluster)

@@ -16,14 +16,17 @@ from dpf.api.meta import Key, Object, object_key
 from dpf.kube.cache import Cache
 from dpf.runtime import kubeconfigsecret
 from dpf.services.argocd import build
-from dpf.services.dpuservice import access, watches
+from dpf.services.dpuservice import access, naming, watches
 from dpf.services.dpuservice.fleet import Fleet, Member, Unusable
 
 _KINDS: Final[tuple[type[Object], ...]] = (DPUCluster, core.Secret, AppProject, DPFOperatorConfig)
 
 
 class FleetCache:
-    """The Fleet as the caches have it. Changes of any of its kinds make the next reader look again."""
+    """The Fleet as the caches have it. Changes of any of its kinds make the next reader look again.
+
+    `dpf_namespace` is DPF's as long as no DPFOperatorConfig says otherwise.
+    """
 
     def __init__(self, cache: Cache, dpf_namespace: str) -> None:
         self._cache = cache
@@ -54,8 +57,9 @@ class FleetCache:
 
 
 def _observe(cache: Cache, dpf_namespace: str) -> Fleet:
-    configs = cache.list(DPFOperatorConfig, dpf_namespace)
-    argocd_namespace = next((ns for config in configs if (ns := watches.argocd_namespace(config))), dpf_namespace)
+    config = _config(cache, dpf_namespace)
+    dpf_namespace = (config.metadata.namespace if config else None) or dpf_namespace
+    argocd_namespace = watches.argocd_namespace(config) or dpf_namespace
     projects = {name: cache.get(AppProject, Key(argocd_namespace, name))
                 for name in (build.DPU_PROJECT, build.HOST_PROJECT)}
     return Fleet(
@@ -65,6 +69,12 @@ def _observe(cache: Cache, dpf_namespace: str) -> Fleet:
         secrets=tuple(cache.by_index(core.Secret, watches.BY_ARGOCD_NAMESPACE, argocd_namespace)),
         projects={name: project for name, project in projects.items() if project is not None},
     )
+
+
+def _config(cache: Cache, expected: str) -> DPFOperatorConfig | None:
+    """The DPFOperatorConfig, wherever it lives: its namespace is DPF's. Of several, the one where it is expected."""
+    found = sorted(cache.list(DPFOperatorConfig), key=lambda c: (c.metadata.namespace != expected, naming.seniority(c)))
+    return found[0] if found else None
 
 
 def _member(cache: Cache, cluster: DPUCluster) -> Member:

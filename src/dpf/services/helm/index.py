@@ -29,10 +29,12 @@ _ENTRIES: Final = re.compile(
     rb"(?:\A|\n)entries:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*( +)(?=[^\s#-])"
 )
 _END_OF_ENTRIES: Final = re.compile(rb"\n(?=[^\s#])")
+_OURS: Final = b"entries:"
+"""Put before the lines about a chart, so that what is cut is an index again."""
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-def annotations(raw: bytes, *, chart: str, version: str) -> dict[str, str]:
+def read(raw: bytes, *, chart: str, version: str) -> dict[str, str]:
     """`Cutter` and `find` in one, for an index at hand. Raises ChartError."""
     cutter = Cutter(chart)
     cutter.feed(raw)
@@ -46,7 +48,7 @@ class Cutter:
         self._chart = re.escape(chart.encode())
         self._step = self._head
         self._window = b""
-        self._kept = bytearray()
+        self._kept = bytearray(_OURS)
         self._key = self._end = _END_OF_ENTRIES
         self._done = False
 
@@ -57,12 +59,8 @@ class Cutter:
         return self._done
 
     def finish(self) -> bytes:
-        """What there is about the chart, for `find`: a YAML document, empty if there is nothing."""
-        if self._step == self._head:
-            return self._window
-        if self._step == self._follow:
-            self._keep(b"")
-        return bytes(self._kept)
+        """What there is about the chart, for `find`: an index with at least that, if it was there at all."""
+        return self._window if self._step == self._head else bytes(self._kept)
 
     def _head(self, piece: bytes) -> None:
         """Look for the first entry, whose indentation is that of all entries."""
@@ -77,6 +75,7 @@ class Cutter:
             self._advance(self._seek, rest)
         elif len(self._window) >= _HEAD:
             rest, self._window = self._window, b""
+            self._kept.clear()
             self._advance(self._whole, rest)
 
     def _seek(self, piece: bytes) -> None:
@@ -95,7 +94,7 @@ class Cutter:
 
     def _follow(self, piece: bytes) -> None:
         """Keep lines until the next chart's begin."""
-        searched = max(1, self._kept.rfind(b"\n"))
+        searched = max(self._kept.rfind(b"\n"), len(_OURS) + 1)
         self._keep(piece)
         end = self._end.search(self._kept, searched)
         if end is not None:
@@ -169,26 +168,19 @@ class _Events:
 
 
 def _descend(events: _Events, chart: str) -> bool:
-    """Go to the list of the chart's versions. A whole index has `entries` above the chart, a cut one has not."""
+    """Go to the list of the chart's versions. Raises ChartError for what is no index."""
     event = events.next()
     while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
         event = events.next()
-    if isinstance(event, yaml.StreamEndEvent):
-        return False
     if not isinstance(event, yaml.MappingStartEvent):
         raise ChartError("the repository's index.yaml is not a Helm index")
-    for name, value in events.pairs():
-        if name in ("entries", chart) and isinstance(value, yaml.SequenceStartEvent):
-            return True
-        if name == "entries" and isinstance(value, yaml.MappingStartEvent):
-            return _to_chart(events, chart)
-        events.skip(value)
-    return False
+    return _to(events, "entries", yaml.MappingStartEvent) and _to(events, chart, yaml.SequenceStartEvent)
 
 
-def _to_chart(events: _Events, chart: str) -> bool:
+def _to(events: _Events, wanted: str, kind: type[yaml.Event]) -> bool:
+    """Whether the mapping that has begun has a value of this kind under this key; goes there."""
     for name, value in events.pairs():
-        if name == chart and isinstance(value, yaml.SequenceStartEvent):
+        if name == wanted and isinstance(value, kind):
             return True
         events.skip(value)
     return False

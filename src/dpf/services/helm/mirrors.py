@@ -68,6 +68,10 @@ class _Rule:
         return location.segments[depth:]
 
 
+NONE: Final = Mirrors()
+"""Every repository is asked itself."""
+
+
 def parse(settings: Iterable[str]) -> Mirrors:
     """Reads settings of the form "https://charts.example.com/stable=oci://mirror.example.org/stable".
 

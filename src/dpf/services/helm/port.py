@@ -25,7 +25,7 @@ class ChartError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One version of a chart. `repository` is where to ask (a mirror, perhaps): https:// or oci://, no slash at the end."""
+    """One version of a chart. `repository` is where to ask, perhaps a mirror: https:// or oci://, no last slash."""
 
     repository: str
     chart: str

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dpf.api import names
-from dpf.cli.describe import kinds
+from dpf.cli.describe import kinds, views
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NAMESPACE = "dpf-operator-system"
@@ -105,4 +105,4 @@ def an_inventory(*objects: dict[str, Any], root: dict[str, Any] | None = None) -
     found: dict[str, list[Any]] = {name: [] for name in views}
     for made in objects:
         found[made["kind"]].append(msgspec.convert(made, views[made["kind"]]))
-    return kinds.Inventory(root=msgspec.convert(root or a_root(), kinds.DPFOperatorConfigView), objects=found)
+    return kinds.Inventory(root=msgspec.convert(root or a_root(), views.DPFOperatorConfigView), objects=found)
