@@ -78,10 +78,14 @@ def a_pull_secret(
 
 def an_interface(
     name: str = "app", namespace: str = TENANT, *, service_id: str = "hbn", network: str = "mynad",
-    interface: str | None = None, consumer: str | None = None, **metadata: Any,
+    interface: str | None = None, consumer: str | None = None, uid: str | None = None, **metadata: Any,
 ) -> DPUServiceInterface:
-    """A DPUServiceInterface of the type `service`; `interface` is its name in the pod, its own name by default."""
-    annotations = {names.CONSUMED_BY_ANNOTATION: consumer} if consumer is not None else None
+    """A DPUServiceInterface of the type `service`; `interface` is its name in the pod, its own name by default.
+
+    `consumer` has a claim on it, which a DPUService of that `uid` made, or somebody by hand (None).
+    """
+    claim = {names.CONSUMED_BY_ANNOTATION: consumer, f"{names.CONSUMED_BY_ANNOTATION}-uid": uid}
+    annotations = {key: value for key, value in claim.items() if value is not None} or None
     block = {"serviceID": service_id, "network": network, "interfaceName": interface or name}
     spec = {"interfaceType": "service", "service": block}
     return DPUServiceInterface(

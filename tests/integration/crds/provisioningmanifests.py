@@ -75,7 +75,7 @@ SPECS: dict[str, dict[str, Any]] = {
                 "configMapKeyRef": {"name": "files", "key": "b", "optional": False}}},
         ],
         "packages": [
-            {"name": "tcpdump", "version": {"value": "4.99", "matchPolicy": "Exact"}, "repoFileRef": {"any": ["thing"]}},
+            {"name": "tcpdump", "version": {"value": "4.99", "matchPolicy": "Exact"}, "repoFileRef": {"any": ["x"]}},
             {"name": "jq"},
         ],
         "systemdServices": [{"name": "rsyslog", "operation": "EnableAndStart"}],

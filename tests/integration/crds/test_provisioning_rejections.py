@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.integration.crds.conftest import Kubectl, assert_refused, refused_fields
-from tests.integration.crds.provisioningmanifests import SELECTOR, TAINT, VERSIONS, software, with_effect
+from tests.integration.crds.provisioningmanifests import SELECTOR, TAINT, VERSIONS, with_effect
 from tests.support.manifests import (
     bfb,
     bluefieldsoftware,
@@ -18,7 +18,6 @@ from tests.support.manifests import (
     dpunode,
     dpunodemaintenance,
     dpuset,
-    merge,
 )
 from tools.crdgen import manifest as crdgen
 
@@ -149,7 +148,8 @@ CREATES: dict[str, tuple[dict[str, Any], str]] = {
        for share in ("0%", "000%", "101%", "1000%", "-1%", "1.5%", "%", "10", "", "10%%")},
     **{f"set-pace-{number}": (rolling(number), NUMBER) for number in (0, -1)},
     "set-power-cycle": (
-        dpuset(spec={"dpuTemplate": {"annotations": {POWER_CYCLE: "yes"}}}), f'invalid value "yes" for "{POWER_CYCLE}"'),
+        dpuset(spec={"dpuTemplate": {"annotations": {POWER_CYCLE: "yes"}}}),
+        f'invalid value "yes" for "{POWER_CYCLE}"'),
     "set-power-cycle-empty": (
         dpuset(spec={"dpuTemplate": {"annotations": {POWER_CYCLE: ""}}}), f'invalid value "" for "{POWER_CYCLE}"'),
     "set-no-effect-named": (with_effect(), ONE_EFFECT),
@@ -171,7 +171,9 @@ CREATES: dict[str, tuple[dict[str, Any], str]] = {
 FLAVOR = dpuflavor({
     "dpuMode": "dpu", "bfcfgParameters": ["A=1"], "dpuResources": {"cpu": 2, "memory": "1Gi"},
     "systemReservedResources": {"cpu": 1}, "hostNetworkInterfaceConfigs": [{"portNumber": 0, "mtu": 1500}],
-    "configFiles": [{"path": "/etc/a", "raw": "x"}, {"path": "/etc/b", "type": "agent-applied", "contentFrom": CONTENT}],
+    "configFiles": [
+        {"path": "/etc/a", "raw": "x"}, {"path": "/etc/b", "type": "agent-applied", "contentFrom": CONTENT},
+    ],
 })
 FILES = FLAVOR["spec"]["configFiles"]
 CLUSTER = {"name": "a", "namespace": "b"}
@@ -181,8 +183,9 @@ UPDATES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str, str]] = {
     "bfb-file-removed": (bfb({"fileName": "a.bfb"}), {"fileName": None}, IMMUTABLE, "spec.fileName"),
     "bfb-url": (bfb(), {"url": "http://example.com/other.bfb"}, IMMUTABLE, "spec.url"),
     "bfb-spec-removed": (bfb(), None, IMMUTABLE, "spec.url"),
-    **{f"bfb-{part}": (bfb({"versions": VERSIONS}), {"versions": {part: "other"}}, f"{part.upper()} version is "
-                       "immutable", f"spec.versions.{part}") for part in VERSIONS},
+    **{f"bfb-{part}": (
+        bfb({"versions": VERSIONS}), {"versions": {part: "other"}}, f"{part.upper()} version is immutable",
+        f"spec.versions.{part}") for part in VERSIONS},
     "bfb-versions-removed": (
         bfb({"versions": VERSIONS}), {"versions": None}, "versions cannot be removed once set", "spec.versions"),
     "software": (bluefieldsoftware(), {"osIso": "http://x/y"}, "BlueFieldSpec is immutable", "spec"),
@@ -291,13 +294,15 @@ def test_update_is_refused(
     assert refused_fields(refused) == {field}
 
 
-def test_removing_a_dpu_spec_breaks_every_promise(kubectl: Kubectl) -> None:
+def test_dpu_spec_is_not_removed(kubectl: Kubectl) -> None:
     kubectl.create(dpu()).expect(201)
 
     refused = kubectl.merge(dpu(), {"spec": None})
 
-    assert refused_fields(refused) == {f"spec.{f}" for f in ("dpuNodeName", "dpuDeviceName", "serialNumber", "dpuFlavor")}
-    assert {cause.partition(": ")[2].rpartition(": ")[2] for cause in refused.causes} == {IMMUTABLE}
+    assert refused.status == 422
+    assert refused_fields(refused) == {
+        "spec.dpuNodeName", "spec.dpuDeviceName", "spec.serialNumber", "spec.dpuFlavor",
+    }
 
 
 @pytest.mark.parametrize(("manifest", "spec"), ALLOWED_UPDATES.values(), ids=ALLOWED_UPDATES.keys())
@@ -334,9 +339,8 @@ def test_template_without_spec_lacks_software_and_flavor(kubectl: Kubectl) -> No
     refused = kubectl.create(without(dpuset(), "dpuTemplate", "spec"))
 
     assert refused.status == 422
-    assert {ONE_SOFTWARE, ONE_FLAVOR} <= {cause.partition(": ")[2].removeprefix('"object": ').rpartition('": ')[2]
-                                          for cause in refused.causes} or refused_fields(refused) == {
-                                              "spec.dpuTemplate.spec"}
+    assert [cause.endswith((ONE_SOFTWARE, ONE_FLAVOR)) for cause in refused.causes] == [True, True]
+    assert refused_fields(refused) == {"spec.dpuTemplate.spec"}
 
 
 def test_every_message_is_shown_by_some_object() -> None:
@@ -400,8 +404,7 @@ SCHEMA_LIMITS: dict[str, tuple[dict[str, Any], str]] = {
     "template-empty": (dpuflavortemplate({"template": ""}), "spec.template"),
     "set-no-template": (without(dpuset(), "dpuTemplate"), "spec.dpuTemplate"),
     "set-strategy": (dpuset(spec={"strategy": {"type": "Sometimes"}}), "spec.strategy.type"),
-    "set-drain-object": (
-        with_effect(drain={"automaticNodeReboot": True}), "spec.dpuTemplate.spec.nodeEffect.drain"),
+    "set-drain-object": (with_effect(drain={}), "spec.dpuTemplate.spec.nodeEffect.drain"),
     "set-taint": (with_effect(taint={"key": "a"}), "spec.dpuTemplate.spec.nodeEffect.taint.effect"),
     "set-empty-flavor": (dpuset({"dpuFlavor": ""}), "spec.dpuTemplate.spec.dpuFlavor"),
     "dpu-empty-bfb": (dpu({"bfb": ""}), "spec.bfb"),
@@ -468,14 +471,6 @@ def test_phase_of_any_release_is_taken(kubectl: Kubectl, phase: str) -> None:
     stored = kubectl.merge(dpu(), {"status": {"phase": phase}}, subresource="status").expect()
 
     assert stored["status"]["phase"] == phase
-
-
-def test_both_names_are_refused_where_both_are_set_later(kubectl: Kubectl) -> None:
-    kubectl.create(dpuset(spec={"nodeSelector": SELECTOR})).expect(201)
-
-    refused = kubectl.merge(dpuset(), {"spec": {"dpuNodeSelector": SELECTOR}})
-
-    assert_refused(refused, "only one of nodeSelector or dpuNodeSelector can be specified")
 
 
 def _rules(node: Any) -> list[dict[str, Any]]:

@@ -113,22 +113,6 @@ async def test_pause_stops_everything_and_resume_catches_up() -> None:
     assert _version(app) == "2"
 
 
-async def test_without_its_interface_nothing_is_installed() -> None:
-    world = stage.a_stage("dpu-1")
-    world.host.add(some.a_service(serviceID="hbn", interfaces=["p0-sif", "p1-if"]))
-    await stage.live(world)
-
-    found = stage.condition(world, ConditionType.DPU_SERVICE_INTERFACE_RECONCILED)
-    assert (found.status, found.reason) == ("False", "Error")
-    assert found.message == (
-        'Unable to reconcile interfaces for dpuserviceinterfaces.svc.dpu.nvidia.com "p0-sif" not found'
-    )
-    assert stage.applications(world) == {}
-    assert stage.condition(world, ConditionType.APPLICATION_PREREQS_RECONCILED).status == "Unknown"
-    assert stage.condition(world, ConditionType.READY).reason == "Pending"
-    assert stage.service(world).status.serviceID == "hbn"
-
-
 async def test_pull_secrets_follow_those_of_the_host() -> None:
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service(), some.a_pull_secret(), some.a_pull_secret("other", labelled=False))

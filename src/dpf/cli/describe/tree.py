@@ -175,12 +175,21 @@ def _rows(scene: _Scene, branch: kinds.Branch, place: _Place, *, chosen: bool) -
 
 
 def _row(scene: _Scene, branch: kinds.Branch, item: Item, *, chosen: bool) -> Node | None:
-    """None when neither the object nor anything above or below it was selected."""
-    chosen = chosen or item.selected_by(scene.options.show_resources)
-    demanded = not item.is_ready or item.selected_by(scene.options.expand_resources)
-    branches = [below for below in branch.below if demanded or not _on_demand(below)]
-    children = _below(scene, branches, (item.kind.name, item.key), chosen=chosen)
-    return _node(item, children, scene.options) if chosen or children else None
+    """None when neither the object nor anything above or below it was selected.
+
+    What is shown on demand explains the object above it, so it comes with one that was selected for having failed;
+    other objects below that one have to be selected themselves.
+    """
+    wanted = scene.options.show_resources
+    shown = chosen or item.selected_by(wanted)
+    all_below = chosen or wanted.everything or item.named_by(wanted)
+    place = (item.kind.name, item.key)
+    parts = [part for part in branch.below if not _on_demand(part)]
+    children = _below(scene, parts, place, chosen=all_below)
+    if not item.is_ready or item.selected_by(scene.options.expand_resources):
+        reasons = [part for part in branch.below if _on_demand(part)]
+        children = tuple(sorted((*children, *_below(scene, reasons, place, chosen=shown)), key=_order))
+    return _node(item, children, scene.options) if shown or children else None
 
 
 def _on_demand(branch: kinds.Branch | kinds.Section) -> bool:

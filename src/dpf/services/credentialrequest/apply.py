@@ -32,7 +32,8 @@ async def carry_out(intent: Intent, registry: ClusterRegistry) -> Times | None:
         case IssueCredential():
             return await _issue(intent, registry)
         case MoveCredential():
-            return await _move(intent, registry.host.client)
+            await _move(intent, registry.host.client)
+            return None
         case _:
             assert_never(intent)
 

@@ -32,10 +32,11 @@ def service_account(request: Key, wanted: Wanted) -> core.ServiceAccount:
 
 
 def secret_metadata(request: Key, wanted: Wanted) -> ObjectMeta:
-    """Name, labels and annotations of the Secret, the mark apart. The user's labels cannot replace ours."""
+    """Name, labels and annotations of the Secret, the mark apart. The user's cannot replace ours."""
+    annotations = {key: value for key, value in wanted.annotations.items() if key != credential.MARK_ANNOTATION}
     return ObjectMeta(
         name=wanted.secret.name, namespace=wanted.secret.namespace,
-        labels={**wanted.labels, **credential.owner_labels(request)}, annotations=dict(wanted.annotations),
+        labels={**wanted.labels, **credential.owner_labels(request)}, annotations=annotations,
     )
 
 
@@ -57,6 +58,14 @@ def mark(wanted: Wanted, data: dict[str, str], times: Times, *, requested: str, 
         issued=times.issued, expires=times.expires, requested=requested, inputs=inputs,
         data=credential.data_digest(wanted.type, data), metadata=credential.metadata_digest(wanted),
     )
+
+
+def problem(wanted: Wanted, endpoint: Endpoint) -> str | None:
+    """Why the layout that is wanted cannot say where that API server is; None when it can."""
+    url = urlsplit(endpoint.server)
+    if wanted.type is SecretType.KUBECONFIG or (url.scheme == "https" and url.path in {"", "/"}):
+        return None
+    return f"type {wanted.type} has room for a host and a port only, not for {endpoint.server}; use type kubeconfig"
 
 
 def data(wanted: Wanted, endpoint: Endpoint, token: str) -> dict[str, str]:

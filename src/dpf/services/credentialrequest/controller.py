@@ -21,6 +21,7 @@ from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 from dpf.services.credentialrequest import apply, observe, plan, status, watches
 from dpf.services.credentialrequest.credential import Times
+from dpf.services.credentialrequest.plan import Intent
 from dpf.services.credentialrequest.snapshot import Snapshot
 
 _READ = ("get", "list", "watch")
@@ -68,7 +69,7 @@ class DPUServiceCredentialRequestController(Reconciler[DPUServiceCredentialReque
         """See `plan.plan_teardown`."""
         return plan.plan_teardown(snapshot, now)
 
-    async def drive(self, intent: plan.Intent) -> Times | None:
+    async def drive(self, intent: Intent) -> Times | None:
         """See `apply.carry_out`."""
         return await apply.carry_out(intent, self._clusters)
 

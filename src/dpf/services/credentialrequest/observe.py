@@ -24,7 +24,7 @@ from dpf.services.credentialrequest.snapshot import Connecting, Gone, Place, Sna
 from dpf.services.credentialrequest.wanted import Wanted
 
 T = TypeVar("T", bound=Object)
-_Account = core.ServiceAccount | None | Connecting | Unusable | Gone
+_Account = core.ServiceAccount | Connecting | Unusable | Gone | None
 _NO_UID: Final = ""
 
 
@@ -47,9 +47,8 @@ async def _target(registry: clusters.ClusterRegistry, asked: Wanted, *, fresh: b
     host = registry.host
     if asked.target is None:
         account = await _account(host.cache, host.client, asked.account, fresh=fresh)
-        return Place(
-            cluster=HOST, uid=_NO_UID, name=asked.account, account=account, endpoint=endpoint.of_host(host.client.endpoint)
-        )
+        known = endpoint.of_host(host.client.endpoint)
+        return Place(cluster=HOST, uid=_NO_UID, name=asked.account, account=account, endpoint=known)
     cluster = _cluster(host.cache, asked.target)
     if not isinstance(cluster, DPUCluster):
         return Place(cluster=asked.target, uid=_NO_UID, name=asked.account, account=cluster)
@@ -116,7 +115,7 @@ async def _remote_account(registry: clusters.ClusterRegistry, cluster: Key, name
 
 async def _account(
     cache: Cache, client: Client, name: Key, *, fresh: bool
-) -> core.ServiceAccount | None | Unusable:
+) -> core.ServiceAccount | Unusable | None:
     """The ServiceAccount. Caches have only those that carry our label."""
     try:
         if not fresh and cache.is_synced(core.ServiceAccount):

@@ -80,6 +80,9 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         return _stopped(Severity.WAITING, f"{target.where} is being connected")
     if target.problem is not None:
         return _stopped(Severity.BLOCKED, target.problem)
+    unfit = build.problem(asked, _endpoint(target))
+    if unfit is not None:
+        return _stopped(Severity.INVALID, unfit)
     obstacle = _foreign_account(snapshot, target)
     if obstacle is not None:
         return _stopped(Severity.BLOCKED, obstacle, wake_after_s=LOOK_AGAIN_S)

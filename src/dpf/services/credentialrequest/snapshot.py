@@ -56,7 +56,7 @@ class Place:
     cluster: ClusterKey
     uid: str
     name: Key
-    account: core.ServiceAccount | None | Connecting | Unusable | Gone
+    account: core.ServiceAccount | Connecting | Unusable | Gone | None
     endpoint: Endpoint | Unusable | None = None
 
     @property

@@ -21,6 +21,9 @@ from dpf.services.credentialrequest.snapshot import Connecting, Snapshot
 from dpf.services.credentialrequest.wanted import Wanted
 
 _PREFIX: Final = "Error occurred: "
+_TEARDOWN: Final = {
+    ConditionType.SERVICE_ACCOUNT_RECONCILED: StepName.ACCOUNT, ConditionType.SECRET_RECONCILED: StepName.SECRET,
+}
 
 
 def compute(snapshot: Snapshot, applied: Applied) -> Verdict:
@@ -87,12 +90,13 @@ def _times(snapshot: Snapshot, asked: Wanted, secret: StepResult) -> Times | Non
 
 
 def _teardown(applied: Applied) -> dict[str, State]:
+    """What still holds the object, or nothing."""
     states: dict[str, State] = {}
-    for type_, name in (
-        (ConditionType.SERVICE_ACCOUNT_RECONCILED, StepName.ACCOUNT), (ConditionType.SECRET_RECONCILED, StepName.SECRET),
-    ):
-        if problems := applied.step(name).errors:
-            states[type_] = false(Reason.AWAITING_DELETION, _PREFIX + "; ".join(problems))
+    for type_, name in _TEARDOWN.items():
+        step = applied.step(name)
+        failed = [_PREFIX + outcome.error for outcome in step.outcomes if outcome.error is not None]
+        if problems := [*(finding.message for finding in step.findings), *failed]:
+            states[type_] = false(Reason.AWAITING_DELETION, "; ".join(problems))
     return states
 
 

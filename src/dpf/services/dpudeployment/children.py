@@ -25,6 +25,9 @@ from dpf.services.dpudeployment.snapshot import Snapshot
 Child = DPUService | DPUServiceInterface | DPUServiceChain | DPUSet
 C = TypeVar("C", DPUService, DPUServiceInterface, DPUServiceChain, DPUSet)
 
+Identity = tuple[type[Object], str]
+"""Kind and name in the namespace of the deployment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parent:
@@ -63,6 +66,21 @@ class Parent:
     def is_foreign(self, kind: type[Object], name: str) -> bool:
         """Whether the name belongs to somebody else."""
         return (kind, Key(self.key.namespace, name)) in self.snapshot.foreign
+
+    def new_name(
+        self, kind: type[Object], plain: str, *seed: str, is_first: bool, reserved: set[Identity],
+    ) -> str:
+        """Name of a child that has to be made: the plain one for a first revision, if nobody has it.
+
+        `reserved` are names given earlier in this pass; the new one is added.
+        """
+        def is_taken(name: str) -> bool:
+            return self.is_taken(kind, name) or (kind, name) in reserved
+
+        give = naming.unique if is_first else naming.suffixed
+        name = give(plain, self.uid, kind.resource.kind, *seed, is_taken=is_taken)
+        reserved.add((kind, name))
+        return name
 
     def metadata(
         self, name: str, *, labels: Mapping[str, str] | None = None, annotations: Mapping[str, str] | None = None,

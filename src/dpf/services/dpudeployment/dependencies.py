@@ -26,7 +26,7 @@ from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Key, Object, object_key
 from dpf.runtime import conditions
 from dpf.runtime.plan import Action, Finding, Patch, Severity, Step
-from dpf.services import digest
+from dpf.services.dpudeployment import naming
 from dpf.services.dpudeployment.snapshot import Dependency, Snapshot
 from dpf.services.dpudeployment.steps import StepName
 
@@ -55,12 +55,6 @@ def references(deployment: DPUDeployment) -> tuple[Reference, ...]:
     return tuple(found)
 
 
-def consumer_label(deployment: Key) -> str:
-    """The label by which a dependency knows that `deployment` uses it; its value is empty."""
-    consumer = digest.short({"namespace": deployment.namespace, "name": deployment.name})
-    return f"{names.CONSUMED_BY_DPUDEPLOYMENT_LABEL_PREFIX}{consumer}"
-
-
 def consumer_labels(dependency: Object) -> Iterator[str]:
     """The labels of every DPUDeployment that uses `dependency`."""
     prefix = names.CONSUMED_BY_DPUDEPLOYMENT_LABEL_PREFIX
@@ -83,7 +77,7 @@ def plan_step(snapshot: Snapshot) -> Step:
 
 def plan_release(snapshot: Snapshot) -> Step:
     """Lets everything go: the DPUDeployment is about to disappear."""
-    label = consumer_label(snapshot.key)
+    label = naming.consumer_label(snapshot.key)
     found = {(type(d), object_key(d)): d for d in (*_named(snapshot), *snapshot.marked)}
     actions = [_release(d, label, because="the DPUDeployment is being deleted") for d in found.values()]
     return Step(name=StepName.RELEASE, actions=tuple(a for a in actions if a is not None))
@@ -184,7 +178,7 @@ def _named(snapshot: Snapshot) -> list[Dependency]:
 
 
 def _marks(snapshot: Snapshot) -> list[Action]:
-    label = consumer_label(snapshot.key)
+    label = naming.consumer_label(snapshot.key)
     patches = (_mark(dependency, label) for dependency in _named(snapshot))
     return [patch for patch in patches if patch is not None]
 
@@ -207,7 +201,7 @@ def _mark(dependency: Dependency, label: str) -> Patch | None:
 def _releases(snapshot: Snapshot) -> Iterable[Action]:
     """Lets go what carries the deployment's label and is not named any more."""
     named = {(type(dependency), object_key(dependency)) for dependency in _named(snapshot)}
-    label = consumer_label(snapshot.key)
+    label = naming.consumer_label(snapshot.key)
     for dependency in snapshot.marked:
         if (type(dependency), object_key(dependency)) not in named:
             patch = _release(dependency, label, because="the DPUDeployment does not use it any more")

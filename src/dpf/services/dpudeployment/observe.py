@@ -19,16 +19,16 @@ from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpuflavortemplate import DPUFlavorTemplate
 from dpf.api.dpuservice import DPUService
-from dpf.api.dpuservicechain import DPUServiceChain, TemplateMetadata
+from dpf.api.dpuservicechain import DPUServiceChain
 from dpf.api.dpuserviceconfiguration import DPUServiceConfiguration
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
-from dpf.api.meta import Key, Object, ObjectMeta, object_key
+from dpf.api.meta import Key, Object, object_key
 from dpf.kube import errors
 from dpf.kube.cache import Cache
 from dpf.kube.client import Client
-from dpf.services.dpudeployment import dependencies, naming, watches
+from dpf.services.dpudeployment import dependencies, interfaces, naming, revisions, services, watches
 from dpf.services.dpudeployment.snapshot import Children, Dependency, Snapshot
 
 T = TypeVar("T", bound=Object)
@@ -111,18 +111,18 @@ async def _remaining(client: Client, found: Snapshot) -> Snapshot:
     """
     key, namespace = found.key, found.key.namespace
     labels = f"{names.OWNED_BY_DPUDEPLOYMENT_LABEL}={naming.owner_value(key)}"
-    services, interfaces, chains, dpusets = await asyncio.gather(
+    fresh = await asyncio.gather(
         _listed(client, DPUService, namespace, labels), _listed(client, DPUServiceInterface, namespace, labels),
         _listed(client, DPUServiceChain, namespace, labels), _listed(client, DPUSet, namespace, labels),
     )
     cached, owner = found.children, watches.owner_value(key)
     children = Children(
-        services=_union(services, cached.services, owner), interfaces=_union(interfaces, cached.interfaces, owner),
-        chains=_union(chains, cached.chains, owner), dpusets=_union(dpusets, cached.dpusets, owner),
+        services=_union(fresh[0], cached.services, owner), interfaces=_union(fresh[1], cached.interfaces, owner),
+        chains=_union(fresh[2], cached.chains, owner), dpusets=_union(fresh[3], cached.dpusets, owner),
     )
     if any((children.services, children.interfaces, children.chains, children.dpusets)):
         return dataclasses.replace(found, children=children)
-    label = dependencies.consumer_label(key)
+    label = naming.consumer_label(key)
     marked = await asyncio.gather(*(_listed(client, kind, namespace, label) for kind in dependencies.KINDS))
     return dataclasses.replace(found, children=children, marked=tuple(d for some in marked for d in some))
 
@@ -153,41 +153,38 @@ async def _with_name_holders(cache: Cache, client: Client, found: Snapshot) -> S
 
 def _new_names(found: Snapshot) -> Iterator[Identity]:
     """Plain names of children that are not there yet. One with a predecessor gets another name anyway."""
-    spec, children, namespace, deployment = found.deployment.spec, found.children, found.key.namespace, found.key.name
+    for kind, name in _first_names(found):
+        if name not in _names_of(found.children, kind):
+            yield kind, Key(found.key.namespace, name)
+
+
+def _first_names(found: Snapshot) -> Iterator[tuple[type[Object], str]]:
+    """The plain name of every child that is wanted and has no revision that stays."""
+    spec, children, deployment = found.deployment.spec, found.children, found.key.name
     if spec is None:
         return
-    services = {_label(service.metadata, names.DPUDEPLOYMENT_SERVICE_LABEL) for service in children.services}
-    interfaces = {_role(interface) for interface in children.interfaces}
+    made = {services.service_of(service) for service in revisions.alive(children.services)}
+    roles = {interfaces.role(interface) for interface in revisions.alive(children.interfaces)}
     for service, references in sorted(spec.services.items()):
-        if service not in services:
-            yield DPUService, Key(namespace, naming.service_name(deployment, service))
+        if service not in made:
+            yield DPUService, naming.service_name(deployment, service)
         for name in _interfaces(found.configurations.get(references.serviceConfiguration)):
-            if (service, name) not in interfaces:
-                yield DPUServiceInterface, Key(namespace, naming.interface_name(deployment, service, name))
-    if spec.serviceChains is not None and not children.chains:
-        yield DPUServiceChain, Key(namespace, naming.chain_name(deployment))
-    dpusets = {dpuset.metadata.name for dpuset in children.dpusets}
-    for name in (naming.dpuset_name(deployment, entry.nameSuffix) for entry in spec.dpus.dpuSets or ()):
-        if name not in dpusets:
-            yield DPUSet, Key(namespace, name)
+            if (service, name) not in roles:
+                yield DPUServiceInterface, naming.interface_name(deployment, service, name)
+    if spec.serviceChains is not None and not revisions.alive(children.chains):
+        yield DPUServiceChain, naming.chain_name(deployment)
+    for entry in spec.dpus.dpuSets or ():
+        yield DPUSet, naming.dpuset_name(deployment, entry.nameSuffix)
+
+
+def _names_of(children: Children, kind: type[Object]) -> set[str]:
+    every = (*children.services, *children.interfaces, *children.chains, *children.dpusets)
+    return {child.metadata.name for child in every if isinstance(child, kind)}
 
 
 def _interfaces(configuration: DPUServiceConfiguration | None) -> list[str]:
     spec = configuration.spec if configuration is not None else None
     return [interface.name for interface in spec.interfaces or ()] if spec is not None else []
-
-
-def _role(interface: DPUServiceInterface) -> tuple[str | None, str | None]:
-    """The service and the interface of its configuration that a child stands for."""
-    template = interface.spec.template.spec.template if interface.spec is not None else None
-    return (
-        _label(interface.metadata, names.DPUDEPLOYMENT_SERVICE_LABEL),
-        _label(template.metadata, names.INTERFACE_LABEL) if template is not None else None,
-    )
-
-
-def _label(metadata: ObjectMeta | TemplateMetadata | None, label: str) -> str | None:
-    return (metadata.labels or {}).get(label) if metadata is not None else None
 
 
 def _extended(children: Children, own: Sequence[Object]) -> Children:

@@ -40,15 +40,13 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRollout(Rollout):
-    """One service. `configuration` has its values rendered; `settled` says that nothing runs an old revision."""
+    """One service. `configuration` has its values rendered."""
 
     service: str
     service_id: str
     configuration: DPUServiceConfigurationSpec
     template: DPUServiceTemplateSpec
     decision: Decision[DPUService]
-    disruptive: bool
-    settled: bool
     interfaces: tuple[InterfaceRollout, ...] = ()
 
     @property

@@ -88,14 +88,13 @@ def _progress(applied: Applied) -> Iterator[tuple[str, State]]:
     for step, type_, reason, prefix in _CHECKS:
         if applied.step(step).ran:
             yield type_, _outcome(applied.step(step), reason, prefix)
+    unpause = applied.step(StepName.UNPAUSE)
     for kind in _KINDS:
-        results = [applied.step(kind.step)]
-        if kind.kind is DPUService:
-            results.append(applied.step(StepName.UNPAUSE))
-        ran = [result for result in results if result.ran]
-        failed = next((result for result in ran if not result.succeeded), None)
-        if ran:
-            yield kind.reconciled, true() if failed is None else _outcome(failed, Reason.ERROR)
+        result = applied.step(kind.step)
+        if kind.kind is DPUService and unpause.errors:
+            result = unpause
+        if result.ran:
+            yield kind.reconciled, _outcome(result, Reason.ERROR)
 
 
 def _outcome(result: StepResult, reason: Reason, prefix: str = "") -> State:
@@ -107,7 +106,8 @@ def _outcome(result: StepResult, reason: Reason, prefix: str = "") -> State:
 
 def _has_failed(applied: Applied) -> bool:
     """Whether the pass was stopped. One that only ends early, because the next one knows more, was not."""
-    return any(result.errors for result in applied.results if result.ran)
+    stopping = (result for result in applied.results if result.name != StepName.UNPAUSE)
+    return any(result.errors for result in stopping if result.ran)
 
 
 def _teardown(snapshot: Snapshot, applied: Applied) -> Iterator[tuple[str, State]]:

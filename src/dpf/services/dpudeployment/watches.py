@@ -73,7 +73,7 @@ def owner_value(deployment: Key) -> str:
 
 def consumer_value(deployment: Key) -> str:
     """The consumed-by label with the namespace of the dependencies before it."""
-    return f"{deployment.namespace}/{dependencies.consumer_label(deployment)}"
+    return f"{deployment.namespace}/{naming.consumer_label(deployment)}"
 
 
 def owner_index(obj: Object) -> Iterable[str]:

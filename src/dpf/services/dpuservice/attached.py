@@ -52,10 +52,11 @@ def _cached(cache: Cache, key: Key) -> DPUServiceInterface | Unusable | None:
 async def _departed(
     cache: Cache, client: Client, service: DPUService, names: Iterable[str]
 ) -> frozenset[str]:
-    """Consumers of the named interfaces that do not exist, as the server itself says."""
+    """DPUServices that claimed one of the named interfaces and do not exist, as the server itself says."""
     namespace = service.metadata.namespace or ""
     found = [_cached(cache, Key(namespace, name)) for name in names]
-    owners = {interfaces.consumer(i) for i in found if isinstance(i, DPUServiceInterface)}
+    claimed = [i for i in found if isinstance(i, DPUServiceInterface) and interfaces.is_our_claim(i)]
+    owners = {interfaces.consumer(i) for i in claimed}
     others = sorted(owners - {"", service.metadata.name})
     return frozenset([name for name in others if not await _exists(cache, client, Key(namespace, name))])
 

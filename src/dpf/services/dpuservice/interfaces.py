@@ -7,13 +7,15 @@ the interface is written. Each claim is conditional on the version that was read
 interface, one gets it. Claims are made in the order of names, and the first that fails stops the later ones: two
 services that want the same interfaces cannot each end up with half of them.
 
-A claim whose DPUService does not exist is free: a controller that died between its steps, or a finalizer that was taken
-off by hand, must not lock an interface for ever.
+A claim of ours whose DPUService does not exist any more is free: a finalizer that was taken off by hand, or a host
+cluster that was restored from an old backup, must not lock an interface for ever. A second annotation, with the uid of
+the DPUService, says that a claim is ours. Any other name in `consumed-by` is somebody's word that the interface is
+taken, and is respected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from dpf.api import names
@@ -25,6 +27,7 @@ from dpf.services.dpuservice.fleet import Unusable
 from dpf.services.dpuservice.networks import NOTHING, Attachments
 from dpf.services.dpuservice.snapshot import Snapshot
 
+CLAIM_UID_ANNOTATION: Final = f"{names.CONSUMED_BY_ANNOTATION}-uid"
 RESOURCE: Final = "dpuserviceinterfaces.svc.dpu.nvidia.com"
 
 
@@ -37,6 +40,11 @@ def definition(interface: DPUServiceInterface) -> ServiceDef | None:
 def consumer(interface: DPUServiceInterface) -> str:
     """The name of the DPUService that claims the interface; empty when none does."""
     return (interface.metadata.annotations or {}).get(names.CONSUMED_BY_ANNOTATION, "")
+
+
+def is_our_claim(interface: DPUServiceInterface) -> bool:
+    """Whether a DPUService that existed claimed the interface, rather than a person or another program."""
+    return bool(consumer(interface)) and CLAIM_UID_ANNOTATION in (interface.metadata.annotations or {})
 
 
 def resolve(snapshot: Snapshot) -> Attachments | str:
@@ -65,14 +73,16 @@ def plan_claims(snapshot: Snapshot) -> Iterator[Patch]:
     mine = snapshot.key.name
     for found in sorted(_usable(snapshot), key=object_key):
         if consumer(found) != mine:
-            yield _claim(found, mine, because=f"DPUService {snapshot.key} uses the interface")
+            claim = {names.CONSUMED_BY_ANNOTATION: mine, CLAIM_UID_ANNOTATION: snapshot.service.metadata.uid or ""}
+            yield _annotate(found, claim, because=f"DPUService {snapshot.key} uses the interface")
 
 
 def plan_release(snapshot: Snapshot, keep: Collection[str] = ()) -> Iterator[Patch]:
     """Takes back the service's own claims, except on interfaces named in `keep`."""
     for interface in snapshot.interfaces.claimed:
         if interface.metadata.name not in keep and consumer(interface) == snapshot.key.name:
-            yield _claim(interface, None, because=f"DPUService {snapshot.key} does not use the interface any more")
+            claim = dict.fromkeys((names.CONSUMED_BY_ANNOTATION, CLAIM_UID_ANNOTATION))
+            yield _annotate(interface, claim, because=f"DPUService {snapshot.key} does not use the interface any more")
 
 
 def _problems(snapshot: Snapshot) -> Iterator[str]:
@@ -87,8 +97,13 @@ def _problems(snapshot: Snapshot) -> Iterator[str]:
             yield f"wrong service definition in DPUServiceInterface {name}"
         elif service.serviceID != service_id:
             yield f"conflicting ServiceID in DPUServiceInterface {name}"
-        elif consumer(found) not in {"", snapshot.key.name, *snapshot.interfaces.departed}:
+        elif not _is_available(snapshot, found):
             yield f"dpuServiceInterface {name} is in use by another DPUService"
+
+
+def _is_available(snapshot: Snapshot, interface: DPUServiceInterface) -> bool:
+    owner = consumer(interface)
+    return owner in ("", snapshot.key.name) or (is_our_claim(interface) and owner in snapshot.interfaces.departed)
 
 
 def _wanted(snapshot: Snapshot) -> tuple[str, ...]:
@@ -104,8 +119,9 @@ def _usable(snapshot: Snapshot) -> Iterable[DPUServiceInterface]:
     return (found for found in _listed(snapshot) if isinstance(found, DPUServiceInterface))
 
 
-def _claim(interface: DPUServiceInterface, owner: str | None, *, because: str) -> Patch:
-    """The annotation alone, on exactly the version that was read."""
-    return Patch(kind=DPUServiceInterface, key=object_key(interface), because=because, patch={"metadata": {
-        "resourceVersion": interface.metadata.resourceVersion, "annotations": {names.CONSUMED_BY_ANNOTATION: owner},
-    }})
+def _annotate(interface: DPUServiceInterface, annotations: Mapping[str, str | None], *, because: str) -> Patch:
+    """The annotations alone, on exactly the version that was read."""
+    metadata = {"resourceVersion": interface.metadata.resourceVersion, "annotations": annotations}
+    return Patch(
+        kind=DPUServiceInterface, key=object_key(interface), because=because, patch={"metadata": metadata}
+    )

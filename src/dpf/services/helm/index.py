@@ -211,7 +211,7 @@ def _strings(events: _Events) -> dict[str, str]:
     for name, value in events.pairs():
         if name is None or not isinstance(value, yaml.ScalarEvent):
             events.skip(value)
-        elif value.style is not None or value.value not in _NULLS:
+        elif not value.implicit[0] or value.value not in _NULLS:
             strings[name] = value.value
     return strings
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from dpf.api import names
-from dpf.cli.describe import kinds, views
+from dpf.cli.describe import kinds
+from dpf.cli.describe.views import DPFOperatorConfigView
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NAMESPACE = "dpf-operator-system"
@@ -99,10 +100,56 @@ def a_workload(
     return {**made, "health": {"status": health}} if health else made
 
 
+def owned(deployment: str, *, namespace: str = NAMESPACE) -> dict[str, Any]:
+    """Metadata that the controller of DPUDeployments gives a child."""
+    return {
+        "labels": {names.OWNED_BY_DPUDEPLOYMENT_LABEL: f"{namespace}_{deployment}"},
+        "ownerReferences": [{
+            "apiVersion": "svc.dpu.nvidia.com/v1alpha1", "kind": "DPUDeployment", "name": deployment,
+            "uid": f"uid-{deployment}", "controller": True, "blockOwnerDeletion": True,
+        }],
+    }
+
+
+def a_deployment(name: str, *conditions: dict[str, Any], templates: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """A DPUDeployment with one service for each of `templates`, of the same name."""
+    made = an_object(kinds.DPU_DEPLOYMENT, name, *conditions, **more)
+    made["spec"] = {"services": {n: {"serviceTemplate": n, "serviceConfiguration": n} for n in templates}}
+    return made
+
+
+def a_template(name: str, *conditions: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return an_object(kinds.SERVICE_TEMPLATE, name, *conditions, **more)
+
+
+def a_dpuset(
+    name: str, *conditions: dict[str, Any], bfb: str = "", phases: dict[str, int] | None = None, **more: Any
+) -> dict[str, Any]:
+    made = an_object(kinds.DPU_SET, name, *conditions, **more)
+    made["spec"] = {"dpuTemplate": {"spec": {"bfb": {"name": bfb}}}} if bfb else {}
+    made["status"]["dpuStatistics"] = phases
+    return made
+
+
+def a_bfb(name: str, phase: str = "Ready", **more: Any) -> dict[str, Any]:
+    """A BFB, with versions and file name once it is Ready."""
+    made = an_object(kinds.BFB, name, **more)
+    made["spec"] = {"url": "https://example.com/bundles/bf-bundle-2.9.1.bfb"}
+    made["status"] = {"phase": phase}
+    if phase == "Ready":
+        made["status"] |= {"fileName": "bf-bundle-2.9.1.bfb", "versions": {"doca": "2.9.1", "bsp": "4.9.1"}}
+    return made
+
+
+def a_dpu(name: str, *conditions: dict[str, Any], dpuset: str = "", **more: Any) -> dict[str, Any]:
+    labels = {names.DPUSET_NAME_LABEL: dpuset, names.DPUSET_NAMESPACE_LABEL: more.get("namespace", NAMESPACE)}
+    return an_object(kinds.DPU, name, *conditions, **{"labels": labels if dpuset else {}, **more})
+
+
 def an_inventory(*objects: dict[str, Any], root: dict[str, Any] | None = None) -> kinds.Inventory:
     """What discovery finds in a cluster that holds `objects`."""
     views = {branch.kind.name: branch.kind.view for _, branch in kinds.walk(kinds.TARGETS["all"])}
     found: dict[str, list[Any]] = {name: [] for name in views}
     for made in objects:
         found[made["kind"]].append(msgspec.convert(made, views[made["kind"]]))
-    return kinds.Inventory(root=msgspec.convert(root or a_root(), views.DPFOperatorConfigView), objects=found)
+    return kinds.Inventory(root=msgspec.convert(root or a_root(), DPFOperatorConfigView), objects=found)

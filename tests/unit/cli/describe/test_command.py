@@ -143,13 +143,30 @@ def test_without_a_target_it_shows_its_help(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["pods"], 'error: unknown object type "pods"; use one of: all, dpuclusters, dpuservices\n'),
+        (["pods"], 'error: unknown object type "pods"; use one of: all, dpuclusters, dpudepl'),
         (["all", "-o", "xml"], "error: unsupported output format xml; use table, json or yaml\n"),
         (["all", "--show-conditions=pod"], 'error: unknown object type "pod"; use one of: all, failed, application, '),
     ],
 )
 def test_a_wrong_word(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert failure(arguments, capsys).startswith(message)
+
+
+def test_deployments_in_a_cluster_that_knows_few_of_their_kinds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = canned_api.CannedAPI({
+        "DPFOperatorConfig": [objects.a_root()], "DPUDeployment": [objects.a_deployment("dd", templates=["t"])],
+        "DPUService": [objects.a_service("s", **objects.owned("dd"))],
+    })
+    with canned_api.serving(served, tmp_path) as api:
+        assert program.run(["describe", "dpudeployments", "--kubeconfig", str(api.kubeconfig)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert names(printed.out) == [
+        "DPFOperatorConfig/dpfoperatorconfig", "DPUDeployments", "DPUDeployment/dd", "Services", "DPUServices",
+        "DPUService/s",
+    ]
 
 
 def test_a_cluster_without_dpf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

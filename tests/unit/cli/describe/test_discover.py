@@ -11,7 +11,7 @@ import pytest
 from tests.unit.cli.describe import objects
 
 from dpf.api.meta import Key
-from dpf.cli.describe import discover, kinds
+from dpf.cli.describe import discover, kinds, tree
 from dpf.kube import errors
 from dpf.kube.client import Listing, Unreadable
 
@@ -54,9 +54,9 @@ async def test_every_kind_of_the_branches_is_read() -> None:
         Application=[objects.an_application("hbn")], DPUServiceCredentialRequest=[],
     )
     assert inventory.root.metadata.name == "dpfoperatorconfig"
-    assert {kind: [o.metadata.name for o in made] for kind, made in inventory.objects.items()} == {
+    assert set(inventory.objects) == {branch.kind.name for _, branch in kinds.walk(BRANCHES)}
+    assert {kind: [o.metadata.name for o in made] for kind, made in inventory.objects.items() if made} == {
         "DPUCluster": ["one", "two"], "DPUService": ["hbn"], "Application": ["dpu-cplane-tenant1-hbn"],
-        "DPUServiceCredentialRequest": [],
     }
 
 
@@ -88,6 +88,25 @@ async def test_there_must_be_exactly_one_root(roots: Any, message: str) -> None:
     with pytest.raises(click.ClickException) as caught:
         await found(DPFOperatorConfig=roots)
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"),
+    [
+        ("DPUDeployment", {"spec": 5}),
+        ("DPUDeployment", {"spec": {"services": ["a"]}}),
+        ("DPUDeployment", {"spec": {"services": {"a": None, "b": {"serviceTemplate": 1}}}}),
+        ("DPUService", {"spec": {"paused": "yes"}}),
+        ("DPUSet", {"spec": {"dpuTemplate": []}, "status": {"dpuStatistics": [1]}}),
+        ("DPUSet", {"status": {"dpuStatistics": {"Ready": "two"}}}),
+        ("BFB", {"spec": {"url": 1}, "status": {"phase": "Ready", "versions": "2.9"}}),
+    ],
+)
+async def test_what_another_version_wrote_is_shown_nevertheless(kind: str, odd: dict[str, Any]) -> None:
+    made = {"apiVersion": "v", "kind": kind, "metadata": {"name": "odd", "namespace": "ns"}, **odd}
+    inventory = await found(**{kind: [made]})
+    shown = tree.items(tree.build(inventory, BRANCHES, tree.Options()))
+    assert [item.name for item in shown] == ["DPFOperatorConfig/dpfoperatorconfig", f"{kind}/odd"]
 
 
 async def test_objects_that_cannot_be_read_are_reported() -> None:

@@ -43,3 +43,24 @@ def test_yaml_says_the_same_as_json() -> None:
     assert yaml.load(document.to_yaml(the_tree()), Loader=yaml.BaseLoader) == yaml.load(
         document.to_json(the_tree()), Loader=yaml.BaseLoader
     )
+
+
+def test_what_stands_below_a_group_is_in_it() -> None:
+    made = [
+        objects.a_deployment("a", templates=["t"]), objects.a_deployment("b", templates=["t"]), objects.a_template("t"),
+        objects.a_service("s", **objects.owned("b")),
+    ]
+    root = tree.build(objects.an_inventory(*made), kinds.TARGETS["all"], tree.Options())
+    assert root.children[0].children[0].name == "2 DPUDeployments..."
+    found = document.document(root)
+    assert {plural: [entry["metadata"]["name"] for entry in entries] for plural, entries in found.items()} == {
+        "DPFOperatorConfigs": ["dpfoperatorconfig"], "dpudeployments": ["a", "b"], "dpuservicetemplates": ["t"],
+        "dpuservices": ["s"],
+    }
+
+
+def test_a_note_is_for_people_only() -> None:
+    paused = objects.a_service("s")
+    paused["spec"] = {"paused": True}
+    root = tree.build(objects.an_inventory(paused), kinds.TARGETS["all"], tree.Options())
+    assert document.document(root)["dpuservices"][0]["conditions"] == [READY]

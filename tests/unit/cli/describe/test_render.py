@@ -31,6 +31,21 @@ def test_a_lone_root() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "printed"),
+    [("", ["5m     told"]), ("fine", ["5m     fine", "told"])],
+    ids=["instead of a message", "after the message"],
+)
+def test_a_note_stands_with_the_message(message: str, printed: list[str]) -> None:
+    ready = Condition(type="Ready", status="True", message=message, lastTransitionTime=LATELY)
+    found = lines(Node(name="Root/r", ready=ready, note="told"))[1:]
+    assert [line[-len(text):] for line, text in zip(found, printed, strict=True)] == printed
+
+
+def test_a_note_needs_no_condition() -> None:
+    assert lines(Node(name="Root/r", note="told"))[1].split() == ["Root/r", "told"]
+
+
 def test_headings_have_no_cells_and_no_line_ends_in_blanks() -> None:
     root = a_row("Root/r", Node(name="Things", children=(Node(name="Thing/new", namespace="ns"),)))
     assert lines(root) == [

@@ -50,13 +50,22 @@ def test_a_cluster_without_objects_is_its_root() -> None:
 @pytest.mark.parametrize(
     ("target", "headings"),
     [
-        ("all", ["DPUClusters", "DPUServiceCredentialRequests", "DPUServices"]),
+        (
+            "all",
+            [
+                "BFBs", "DPUClusters", "DPUDeployments", "DPUServiceChains", "DPUServiceCredentialRequests",
+                "DPUServiceInterfaces", "DPUServices", "DPUSets", "DPUs",
+            ],
+        ),
         ("dpuclusters", ["DPUClusters"]),
+        ("dpudeployments", ["DPUDeployments"]),
         ("dpuservices", ["DPUServiceCredentialRequests", "DPUServices"]),
+        ("dpusets", ["BFBs", "DPUServiceChains", "DPUServiceInterfaces", "DPUSets", "DPUs"]),
     ],
 )
 def test_a_target_shows_its_kinds_under_sorted_headings(target: str, headings: list[str]) -> None:
-    made = [objects.a_service("s"), objects.a_cluster("c"), objects.an_object(kinds.CREDENTIAL_REQUEST, "r")]
+    shown = {branch.kind.name: branch.kind for _, branch in kinds.walk(kinds.TARGETS["all"])}
+    made = [objects.an_object(kind, "x") for kind in shown.values()]
     assert [next(iter(part)) for part in described(*made, target=target)] == headings
 
 

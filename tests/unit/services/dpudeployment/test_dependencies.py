@@ -16,12 +16,12 @@ from dpf.api.dpuserviceconfiguration import DPUServiceConfiguration
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.meta import Key, Object
 from dpf.runtime.plan import Patch, Severity, Step
-from dpf.services.dpudeployment import dependencies
+from dpf.services.dpudeployment import dependencies, naming
 
 FINALIZER = names.DPUDEPLOYMENT_FINALIZER
 DEPLOYMENT = some.a_deployment()
-LABEL = dependencies.consumer_label(Key(some.TENANT, "dd"))
-OTHER = dependencies.consumer_label(Key(some.TENANT, "other"))
+LABEL = naming.consumer_label(Key(some.TENANT, "dd"))
+OTHER = naming.consumer_label(Key(some.TENANT, "other"))
 
 
 def step(*objects: Object, deployment: DPUDeployment = DEPLOYMENT, **fields: Any) -> Step:
@@ -220,7 +220,7 @@ def test_release_lets_everything_go() -> None:
 
 
 def test_labels_tell_deployments_of_one_name_apart() -> None:
-    labels = {dependencies.consumer_label(Key(ns, name)) for ns in ("a", "b") for name in ("x", "y")}
+    labels = {naming.consumer_label(Key(ns, name)) for ns in ("a", "b") for name in ("x", "y")}
     assert len(labels) == 4
     prefix = "svc.dpu.nvidia.com/consumed-by-dpudeployment-"
     assert all(label.startswith(prefix) and len(label) == len(prefix) + 10 for label in labels)

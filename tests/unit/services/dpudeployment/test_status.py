@@ -24,8 +24,8 @@ CHECKS = (StepName.DEPENDENCIES, StepName.VERSIONS, StepName.RESOURCES)
 CHILDREN = (StepName.SERVICES, StepName.INTERFACES, StepName.CHAINS, StepName.DPUSETS)
 EVERY_STEP = (*CHECKS, *CHILDREN)
 READY_TYPES = {
-    ConditionType.DPU_SERVICES_READY, ConditionType.DPU_SERVICE_INTERFACES_READY, ConditionType.DPU_SERVICE_CHAINS_READY,
-    ConditionType.DPU_SETS_READY,
+    ConditionType.DPU_SERVICES_READY, ConditionType.DPU_SERVICE_INTERFACES_READY,
+    ConditionType.DPU_SERVICE_CHAINS_READY, ConditionType.DPU_SETS_READY,
 }
 
 
@@ -47,7 +47,8 @@ def applied(*names: StepName, failed: StepName | None = None, findings: Sequence
     ran = True
     for name in names:
         bad = name is failed
-        outcomes = [Outcome(action=Apply(object=obj, because="")) for obj in written if name is StepName.SERVICES and ran]
+        made = written if name is StepName.SERVICES and ran else ()
+        outcomes = [Outcome(action=Apply(object=obj, because="")) for obj in made]
         patch = Patch(kind=DPUService, key=Key("ns", "x"), patch={}, because="")
         outcomes += [Outcome(action=patch, error=text) for text in errors if bad]
         found = tuple(Finding(severity=Severity.BLOCKED, message=text) for text in findings if bad)
@@ -92,7 +93,8 @@ def test_what_did_not_run_keeps_its_value() -> None:
 
 
 def test_a_write_that_failed_is_told_beside_the_findings() -> None:
-    found = states(applied(*EVERY_STEP, failed=StepName.DEPENDENCIES, findings=["a", "b"], errors=["patch x: conflict"]))
+    done = applied(*EVERY_STEP, failed=StepName.DEPENDENCIES, findings=["a", "b"], errors=["patch x: conflict"])
+    found = states(done)
     assert found[ConditionType.PREREQUISITES_READY].message == (
         "Error occurred: [error while getting the DPUDeployment dependencies: [a, b], patch x: conflict]"
     )
@@ -111,6 +113,16 @@ def test_a_pass_that_ends_early_says_nothing_about_what_comes_next() -> None:
     assert found[ConditionType.DPU_SERVICES_READY] == false("Pending", "Objects are not ready:\n* tenant/dd-a")
 
 
+def test_waking_old_revisions_is_told_only_when_it_fails() -> None:
+    found = states(applied(StepName.UNPAUSE, *EVERY_STEP, failed=StepName.DEPENDENCIES, findings=["no"]))
+    assert ConditionType.DPU_SERVICES_RECONCILED not in found
+    found = states(applied(StepName.UNPAUSE, *EVERY_STEP))
+    assert found[ConditionType.DPU_SERVICES_RECONCILED] == true()
+    found = states(applied(StepName.UNPAUSE, failed=StepName.UNPAUSE, errors=["patch x: forbidden"]))
+    assert found[ConditionType.DPU_SERVICES_RECONCILED] == false("Error", "Error occurred: patch x: forbidden")
+    assert ConditionType.DPU_SETS_READY not in found
+
+
 @pytest.mark.parametrize(("service", "ready"), [
     (a_service(), True),
     (a_service(observed=None), True),
@@ -119,7 +131,7 @@ def test_a_pass_that_ends_early_says_nothing_about_what_comes_next() -> None:
     (a_service(generation=2), False),
     (a_service(generation=2, paused=True), True),
     (a_service(ready=False, paused=True), False),
-], ids=["ready", "says no generation", "unready", "says nothing", "of an older generation", "paused", "paused, unready"])
+], ids=["ready", "no generation", "unready", "says nothing", "of an older generation", "paused", "paused, unready"])
 def test_readiness_of_a_child(service: DPUService, ready: bool) -> None:
     found = states(applied(*EVERY_STEP), service)[ConditionType.DPU_SERVICES_READY]
     assert found == (true() if ready else false("Pending", "Objects are not ready:\n* tenant/dd-a"))

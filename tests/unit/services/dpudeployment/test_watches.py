@@ -14,7 +14,7 @@ from dpf.api.bfb import BFB
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuservice import DPUService, DPUServiceStatus
 from dpf.api.meta import Condition, Key, Object, OwnerReference, object_key
-from dpf.services.dpudeployment import dependencies, naming, watches
+from dpf.services.dpudeployment import naming, watches
 
 DD, OTHER, NEIGHBOUR = Key(some.TENANT, "dd"), Key(some.TENANT, "other"), Key("elsewhere", "dd")
 
@@ -107,7 +107,7 @@ def test_a_dependency_concerns_everybody_who_names_it() -> None:
     (some.a_configuration(), changed(some.a_configuration(), generation=2)),
     (some.a_configuration(), changed(some.a_configuration(), annotations={names.TEMPLATE_DELIMITER_ANNOTATION: "<,>"})),
     (changed(some.a_bfb(), finalizers=[names.DPUDEPLOYMENT_FINALIZER]), some.a_bfb()),
-], ids=["phase", "version", "ready", "constraint", "template", "flavor", "configuration", "delimiters", "finalizer lost"])
+], ids=["phase", "version", "ready", "constraint", "template", "flavor", "configuration", "delimiters", "finalizer"])
 def test_what_matters_of_a_dependency_is_told(before: Object, after: Object) -> None:
     assert told(before, after) == {DD, OTHER}
 
@@ -121,7 +121,7 @@ def test_what_does_not_matter_of_a_dependency_is_not_told() -> None:
 
 def test_a_mark_concerns_only_the_deployment_that_it_stands_for() -> None:
     bfb = some.a_bfb()
-    marked: BFB = changed(bfb, labels={dependencies.consumer_label(DD): ""}, finalizers=[names.DPUDEPLOYMENT_FINALIZER])
+    marked: BFB = changed(bfb, labels={naming.consumer_label(DD): ""}, finalizers=[names.DPUDEPLOYMENT_FINALIZER])
     assert told(bfb, marked) == {DD}
     stripped: BFB = changed(marked, labels=None)
     assert told(marked, stripped) == {DD}
