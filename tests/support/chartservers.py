@@ -4,8 +4,8 @@
         site.pages["/index.yaml"] = page(b"...")
         source, access = site.source(), site.access()
 
-A `Handler` of aiohttp answers each path; whatever was asked is in `site.requests`. `Registry` is an OCI registry on such
-a site, with the log-in of the distribution specification.
+A `Handler` of aiohttp answers each path; whatever was asked is in `site.requests`. `Registry` is an OCI registry on
+such a site, with the log-in of the distribution specification.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Site:
 
 @dataclass(slots=True)
 class Registry:
-    """An OCI registry on `site`. With `password` it wants a token, given for it at `realm`; `basic`: the password itself."""
+    """An OCI registry on `site`. With `password` it wants a token, given at `realm`, or (`basic`) that password."""
 
     site: Site
     password: str = ""
@@ -93,10 +93,11 @@ class Registry:
 
     def push(self, name: str, tag: str, annotations: Mapping[str, str] | None = None) -> str:
         """A chart's manifest; returns its digest."""
+        annotations = ANNOTATIONS if annotations is None else annotations
         return self.put(name, tag, {
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {"mediaType": HELM_CONFIG, "digest": f"sha256:{0:064d}", "size": 2}, "layers": [],
-            "annotations": {"org.opencontainers.image.title": name, **(ANNOTATIONS if annotations is None else annotations)},
+            "annotations": {"org.opencontainers.image.title": name, **annotations},
         })
 
     def push_index(self, name: str, tag: str, *manifests: Mapping[str, object]) -> str:
@@ -147,7 +148,7 @@ async def a_site(host: str = "127.0.0.1", *, names: tuple[str, ...] = (), truste
     """A server on `host` (loopback). Its certificate names the host and `names`; not `trusted`: by another CA."""
     signer = authority() if trusted else certificates.new_authority("x", certificates.new_key(), datetime.now(UTC))
     site = Site(host, 0)
-    server = web.Server(functools.partial(_answer, site))
+    server = web.Server(functools.partial(_answer, site), handler_cancellation=True)
     runner = web.ServerRunner(server, shutdown_timeout=0.01)
     await runner.setup()
     listening = web.TCPSite(runner, host, 0, ssl_context=_context(signer, names or (host,)))

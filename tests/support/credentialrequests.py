@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from tests.support import world as worlds
 from tests.support.world import World
 
 from dpf.api import core
+from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservicecredentialrequest import DPUServiceCredentialRequest, DPUServiceCredentialRequestSpec
 from dpf.api.meta import Condition, Key, ObjectMeta
 from dpf.kube.memory import MemoryCluster
@@ -155,9 +157,21 @@ def accepts(cluster: MemoryCluster, token: str) -> IssuedToken | None:
 
 
 def end_state(world: World) -> dict[str, Any]:
-    """All that counts, with the tokens replaced by what they are worth: which ServiceAccount they stand for, and where.
+    """All that counts.
+
+    In the place of a token stands what it is worth: for which ServiceAccount, where, and how long; of uids and
+    generations, whether they are current.
     """
-    state = world.state(DPUServiceCredentialRequest, core.ServiceAccount)
+    state = world.state(core.ServiceAccount)
+    uids = {f"{c.metadata.namespace}/{c.metadata.name}": c.metadata.uid for c in world.host.objects(DPUCluster)}
+    for found_request in world.host.objects(DPUServiceCredentialRequest):
+        status = found_request.status
+        state[f"request {found_request.metadata.name}"] = (
+            found_request.spec, status.serviceAccount, status.targetCluster, status.secret,
+            _life(status.issuedAt, status.expirationTimestamp), status.targetClusterUID == uids.get(status.targetCluster or ""),
+            [(c.type, c.status, c.reason, c.message, c.observedGeneration == found_request.metadata.generation)
+             for c in status.conditions or ()],
+        )
     for found in world.host.objects(core.Secret, NAMESPACE):
         shown = credential_in(found)
         worth = [(cluster.name, str(grant.account)) for cluster in world.clusters
@@ -166,9 +180,13 @@ def end_state(world: World) -> dict[str, Any]:
         mark = json.loads(annotations.pop(credential.MARK_ANNOTATION))
         state[f"secret {found.metadata.name}"] = (
             found.metadata.labels, annotations, sorted(found.data or ()), shown.server, worth,
-            mark["issued"], mark["expires"],
+            _life(mark["issued"], mark["expires"]),
         )
     return state
+
+
+def _life(issued: str | None, expires: str | None) -> timedelta | None:
+    return datetime.fromisoformat(expires) - datetime.fromisoformat(issued) if issued and expires else None
 
 
 def _reference(key: Key) -> dict[str, str]:

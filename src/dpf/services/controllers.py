@@ -6,12 +6,31 @@ from typing import Any, Final
 
 from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
+from dpf.services.credentialrequest.controller import DPUServiceCredentialRequestController
+from dpf.services.dpudeployment.controller import DPUDeploymentController
+from dpf.services.dpudeploymentnode.controller import DPUDeploymentNodeController
 from dpf.services.dpuservice.controller import DPUServiceController
 from dpf.services.dpuservice.leftovers import LeftoverController
+from dpf.services.dpuservicetemplate.controller import DPUServiceTemplateController
+from dpf.services.helm.mirrors import NONE, Mirrors
+from dpf.services.helm.repositories import Repositories
 
-CONTROLLERS: Final = (DPUServiceController, LeftoverController)
+CONTROLLERS: Final = (
+    DPUServiceController, LeftoverController, DPUServiceTemplateController, DPUDeploymentController,
+    DPUDeploymentNodeController, DPUServiceCredentialRequestController,
+)
 
 
-def build(world: World) -> list[Reconciler[Any, Any]]:
-    """Every controller of `CONTROLLERS`, ready to be run."""
-    return [DPUServiceController(clusters=world.clusters), LeftoverController(clusters=world.clusters)]
+def build(world: World, mirrors: Mirrors = NONE) -> list[Reconciler[Any, Any]]:
+    """Every controller of `CONTROLLERS`, ready to be run. Charts are asked for at `mirrors`."""
+    clusters, namespace = world.clusters, world.namespace
+    return [
+        DPUServiceController(clusters=clusters, dpf_namespace=namespace, mirrors=mirrors),
+        LeftoverController(clusters=clusters),
+        DPUServiceTemplateController(
+            clusters=clusters, charts=Repositories(), clock=world.clock, mirrors=mirrors, dpf_namespace=namespace
+        ),
+        DPUDeploymentController(clusters=clusters),
+        DPUDeploymentNodeController(clusters=clusters),
+        DPUServiceCredentialRequestController(clusters=clusters),
+    ]

@@ -26,6 +26,7 @@ SERVICE = Key(some.TENANT, "blueman")
 
 
 async def test_a_deselected_cluster_loses_its_application() -> None:
+    """Scenario 16."""
     world = stage.a_stage("dpu-1", "dpu-2", dpu_1={"zone": "a"}, dpu_2={"zone": "b"})
     world.host.add(some.a_service(dpuClusterSelector={"matchExpressions": [{"key": "zone", "operator": "Exists"}]}))
     async with stage.running(world) as manager:
@@ -93,6 +94,7 @@ async def test_moving_to_the_host_cluster_and_back() -> None:
 
 
 async def test_pause_stops_everything_and_resume_catches_up() -> None:
+    """Scenario 13, the pause."""
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service())
     async with stage.running(world) as manager:
@@ -114,6 +116,7 @@ async def test_pause_stops_everything_and_resume_catches_up() -> None:
 
 
 async def test_pull_secrets_follow_those_of_the_host() -> None:
+    """Scenario 11."""
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service(), some.a_pull_secret(), some.a_pull_secret("other", labelled=False))
     async with stage.running(world) as manager:

@@ -57,6 +57,7 @@ def exposed(world: World) -> tuple[core.Service, core.EndpointSlice, core.Endpoi
 
 
 async def test_the_host_reaches_the_node_port_on_the_dpus() -> None:
+    """Scenario 17."""
     world = a_world(serviceDaemonSet={"nodeSelector": SELECTOR})
     dpu_of(world).add(
         a_chart_service(), a_dpu_node("dpu-a", "10.0.0.1"), a_dpu_node("dpu-b", "10.0.0.2", host="host-2"),
@@ -92,6 +93,7 @@ async def test_the_host_reaches_the_node_port_on_the_dpus() -> None:
     ([a_chart_service(other=31000)], "creation of Service on DPU not ready yet, expected 1 nodePorts, got 0"),
 ], ids=["none", "two", "no-node-port", "another-port"])
 async def test_until_the_chart_has_opened_the_port(services: list[core.Service], told: str) -> None:
+    """Scenario 17, as long as there is nothing to reach."""
     world = a_world()
     dpu_of(world).add(*services)
     await stage.live(world)
@@ -120,6 +122,7 @@ async def test_without_a_node_there_is_nothing_to_write() -> None:
 
 
 async def test_the_last_node_takes_the_endpoints_with_it() -> None:
+    """Race 5."""
     world = a_world()
     dpu = dpu_of(world)
     dpu.add(a_chart_service(), a_dpu_node("dpu-a", "10.0.0.1"))
@@ -135,6 +138,7 @@ async def test_the_last_node_takes_the_endpoints_with_it() -> None:
 
 
 async def test_ports_that_are_dropped_are_cleaned_up() -> None:
+    """Scenario 18."""
     world = a_world()
     dpu_of(world).add(a_chart_service())
     async with stage.running(world) as manager:
@@ -147,6 +151,7 @@ async def test_ports_that_are_dropped_are_cleaned_up() -> None:
 
 
 async def test_a_service_that_a_person_removes_gets_its_node_port_back() -> None:
+    """Scenario 18, the Service removed by hand."""
     world = a_world()
     dpu_of(world).add(a_chart_service())
     async with stage.running(world) as manager:
@@ -173,6 +178,7 @@ async def test_what_the_api_server_allocates_is_not_fought() -> None:
 
 
 async def test_headless() -> None:
+    """Scenario 19."""
     world = a_world(service_type="None")
     dpu_of(world).add(a_chart_service())
     await stage.live(world)

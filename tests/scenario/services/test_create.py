@@ -17,6 +17,7 @@ from dpf.runtime import conditions
 
 
 async def test_each_cluster_gets_an_application_a_secret_and_a_destination() -> None:
+    """Scenario 1."""
     world = stage.a_stage("dpu-1", "dpu-2", "dpu-3")
     world.host.add(some.a_service())
     await stage.live(world)
@@ -86,6 +87,7 @@ async def test_argo_cd_can_use_the_cluster_secret() -> None:
 
 
 async def test_in_the_host_cluster() -> None:
+    """Scenario 2."""
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service(deployInCluster=True))
     await stage.live(world)
@@ -100,6 +102,7 @@ async def test_in_the_host_cluster() -> None:
 
 
 async def test_a_long_name_is_cut() -> None:
+    """Scenario 20."""
     world = stage.a_stage("d" * 40)
     world.host.add(some.a_service("b" * 40))
     await stage.live(world)

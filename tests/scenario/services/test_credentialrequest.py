@@ -212,7 +212,9 @@ async def test_44_a_status_that_was_made_old_by_hand_leads_to_a_new_token() -> N
         assert stage.request(world).status.issuedAt == "2026-01-01T00:00:00Z"
 
 
-@pytest.mark.parametrize(("asked", "life"), [("10m", "00:10:00"), (None, "01:00:00"), ("48h", None), ("1h30m", "01:30:00")])
+@pytest.mark.parametrize(("asked", "life"), [
+    ("10m", "00:10:00"), (None, "01:00:00"), ("48h", None), ("1h30m", "01:30:00"),
+])
 async def test_the_life_of_a_token(asked: str | None, life: str | None) -> None:
     world = stage.a_stage()
     world.host.add(stage.a_request(duration=asked))

@@ -27,6 +27,7 @@ def mirrored(world: World) -> list[str]:
 
 
 async def test_it_waits_for_argo_cd() -> None:
+    """Scenario 14."""
     world = stage.a_stage("dpu-1", "dpu-2")
     world.host.add(some.a_service(), some.a_pull_secret())
     async with stage.running(world) as manager:
@@ -61,6 +62,7 @@ async def test_pull_secrets_stay_while_another_service_needs_them() -> None:
 
 
 async def test_a_paused_service_stays_until_it_is_resumed() -> None:
+    """Scenario 13, the deletion."""
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service())
     async with stage.running(world) as manager:

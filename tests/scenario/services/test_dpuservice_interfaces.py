@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from tests.scenario.services import stage
 from tests.support import dpuservices as some
@@ -23,7 +24,7 @@ from dpf.runtime.manager import Manager
 RECONCILED = ConditionType.DPU_SERVICE_INTERFACE_RECONCILED
 SERVICE = Key(some.TENANT, "blueman")
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
-HBN = {"serviceID": "hbn", "interfaces": ["app"]}
+HBN: dict[str, Any] = {"serviceID": "hbn", "interfaces": ["app"]}
 
 
 def a_world(*objects: Object, **spec: Any) -> World:
@@ -99,11 +100,11 @@ async def test_the_webs_of_other_versions_are_not_spun() -> None:
 
 def a_physical_interface() -> DPUServiceInterface:
     interface = some.an_interface()
-    wire = some.msgspec.to_builtins(interface)
+    wire = msgspec.to_builtins(interface)
     wire["spec"]["template"]["spec"]["template"]["spec"] = {
         "interfaceType": "physical", "physical": {"interfaceName": "p0"}, "service": None,
     }
-    return some.msgspec.convert(wire, DPUServiceInterface)
+    return msgspec.convert(wire, DPUServiceInterface)
 
 
 @pytest.mark.parametrize(("objects", "message"), [
@@ -246,7 +247,8 @@ async def test_of_two_passes_at_the_same_time_one_gets_everything() -> None:
         world.host.add(some.an_interface("x"), some.an_interface("y"))
         await turns()
         controller = manager.controllers[0]
-        await asyncio.gather(*(controller.work(key) for key in (controller.queue.take(), controller.queue.take()) if key))
+        due = [controller.queue.take(), controller.queue.take()]
+        await asyncio.gather(*(controller.work(key) for key in due if key is not None))
         written = [w for w in world.writes if "DPUServiceInterface" in w]
         assert len(written) == 3, "one pass stopped at its first claim, which was refused"
         await world.clock.run_for(5)

@@ -30,6 +30,7 @@ UNREADY = (
     (None, "dpf-clusters/dpu-2-admin-kubeconfig, which spec.kubeconfig names, does not exist"),
 ], ids=["malformed", "empty", "missing"])
 async def test_one_bad_kubeconfig_does_not_keep_the_service_from_the_others(content: bytes | None, told: str) -> None:
+    """Scenario 12."""
     world = stage.a_stage("dpu-1")
     bad = some.a_cluster("dpu-2")
     world.host.add(bad, some.a_service())
@@ -137,6 +138,7 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for() -> None:
      f"{UNREADY} Argo CD says: one or more objects failed to apply"),
 ], ids=["out-of-sync", "no-such-chart", "bad-certificate", "sync-failed"])
 async def test_what_argo_cd_says_is_told(status: dict[str, Any], message: str) -> None:
+    """Scenario 15."""
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service())
     async with stage.running(world) as manager:
@@ -161,6 +163,7 @@ async def test_two_unready_applications_are_listed() -> None:
 
 
 async def test_argo_cd_that_does_not_run_is_named_after_a_minute() -> None:
+    """Scenario 15, before Argo CD has spoken."""
     world = stage.a_stage("dpu-1")
     world.host.add(some.a_service())
     async with stage.running(world) as manager:

@@ -81,7 +81,8 @@ async def _dpu_clusters(settings: platform_settings.Settings) -> list[Line]:
 
 
 def _is_ready(cluster: dpucluster.DPUCluster) -> bool:
-    return all(condition_is_true(cluster, type_) for type_ in dpucluster.ConditionType)
+    needed = (dpucluster.ConditionType.CREATED, dpucluster.ConditionType.READY)
+    return all(condition_is_true(cluster, type_) for type_ in needed)
 
 
 async def _nodes(settings: platform_settings.Settings) -> list[Line]:

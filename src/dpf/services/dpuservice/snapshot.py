@@ -92,7 +92,8 @@ class Interfaces:
     """DPUServiceInterfaces of the service's namespace that concern it, and what their networks are made of.
 
     `listed` are those that the spec names, by name, as far as they exist. `claimed` are those that carry the service's
-    own claim, listed or not. `departed` are DPUServices that claimed listed interfaces and do not exist any more. `nads` are the DPUServiceNADs of the listed interfaces' networks, as far as they exist.
+    own claim, listed or not. `departed` are DPUServices that claimed listed interfaces and do not exist any more.
+    `nads` are the DPUServiceNADs of the listed interfaces' networks, as far as they exist.
     """
 
     listed: Mapping[str, DPUServiceInterface | Unusable] = field(default_factory=dict)

@@ -23,10 +23,12 @@ def values_of(values: dict[str, Any] | None = None, **spec: Any) -> dict[str, An
 
 
 def test_without_values_only_the_service_label() -> None:
+    """Scenario 4."""
     assert values_of({}) == {"serviceDaemonSet": {"labels": {LABEL: "sid"}}}
 
 
 def test_typed_settings_beat_values_and_maps_are_joined() -> None:
+    """Scenario 5."""
     found = values_of(
         {"image": {"tag": "1"}, "serviceDaemonSet": {
             "updateStrategy": {"type": "OnDelete"}, "labels": {"from": "values", "both": "values"},
@@ -58,6 +60,7 @@ def test_a_null_of_the_user_stays() -> None:
 
 
 def test_exposed_ports() -> None:
+    """Race 4: what the user says about a port wins."""
     ports = {"serviceType": "NodePort", "ports": [
         {"name": "web", "protocol": "TCP"}, {"name": "udp", "protocol": "UDP"},
     ]}

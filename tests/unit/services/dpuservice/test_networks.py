@@ -1,4 +1,4 @@
-"""The annotation that Multus reads, and the devices behind it (behaviour-service.md 3.3; section 13, tests 9 and 10)."""
+"""The annotation that Multus reads, and the devices behind it (behaviour-service.md 3.3 and 13, tests 9 and 10)."""
 
 from __future__ import annotations
 

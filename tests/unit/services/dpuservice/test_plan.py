@@ -19,8 +19,8 @@ from dpf.runtime import plan as plans
 from dpf.runtime.plan import Applied, Apply, Delete, Outcome, Patch, Plan, StepResult
 from dpf.services.argocd import build
 from dpf.services.dpuservice import plan, status
-from dpf.services.dpuservice.plan import StepName
 from dpf.services.dpuservice.fleet import Fleet, Member, Unusable
+from dpf.services.dpuservice.plan import StepName
 from dpf.services.dpuservice.snapshot import ClusterView, Connecting, Remote, Snapshot
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

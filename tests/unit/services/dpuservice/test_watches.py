@@ -12,6 +12,9 @@ from dpf.api import core, names
 from dpf.api.argocd import AppProject, AppProjectSpec
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig, DPFOperatorConfigSpec, Overrides
 from dpf.api.dpucluster import DPUCluster
+from dpf.api.dpuservice import DPUService
+from dpf.api.dpuserviceinterface import DPUServiceInterface
+from dpf.api.dpuservicenad import DPUServiceNAD
 from dpf.api.meta import Key, Object, ObjectMeta
 from dpf.runtime.reconciler import Watch
 from dpf.services.argocd import build
@@ -19,13 +22,16 @@ from dpf.services.dpuservice import watches
 
 EVERY = {Key("tenant", "a"), Key("tenant", "b"), Key("other", "a")}
 WITH_PORTS = {Key("tenant", "b")}
+LISTING = {Key("tenant", "a"), Key("tenant", "b")}
 KUBECONFIG = Key(some.CLUSTERS, "dpu-1-admin-kubeconfig")
 
 
 def lookup(kind: type[Object], index: str, value: str) -> list[Key]:
     if kind is DPUCluster:
         return [Key(some.CLUSTERS, "dpu-1")] if value == str(KUBECONFIG) else []
-    return sorted(WITH_PORTS) if index == watches.BY_CONFIG_PORTS else []
+    if index == watches.BY_INTERFACE:
+        return sorted(LISTING) if value == "tenant/app" else []
+    return sorted({watches.BY_CONFIG_PORTS: WITH_PORTS, watches.WITH_INTERFACES: LISTING}.get(index, ()))
 
 
 def watch_of(kind: type[Object], *, everywhere: bool = False) -> Watch:
@@ -130,3 +136,55 @@ def test_operator_config_and_project() -> None:
 def test_namespace(everywhere: bool) -> None:
     namespace = core.Namespace(metadata=ObjectMeta(name="tenant"))
     assert concerns(core.Namespace, namespace, None, everywhere=everywhere) == OF_TENANT
+
+
+APP = changed(some.an_interface(), uid="1")
+
+
+@pytest.mark.parametrize(("old", "new", "concerned"), [
+    (None, APP, LISTING),
+    (APP, None, LISTING),
+    (APP, changed(some.an_interface(service_id="other"), uid="1"), LISTING),
+    (APP, changed(some.an_interface(network="other"), uid="1"), LISTING),
+    (APP, changed(APP, uid="2"), LISTING),
+    (APP, changed(APP, labels={"a": "b"}, resourceVersion="2"), set()),
+    (APP, changed(some.an_interface(consumer="a"), uid="1"), {Key("tenant", "b")}),
+    (changed(some.an_interface(consumer="a"), uid="1"), APP, LISTING),
+    (some.an_interface(consumer="a"), some.an_interface(consumer="b"), {Key("tenant", "a")}),
+    (some.an_interface(consumer="a"), some.an_interface(consumer="foreign"), LISTING),
+    (None, some.an_interface("unlisted"), set()),
+], ids=["new", "gone", "service-id", "network", "made-anew", "touched", "claimed", "released", "taken-over",
+        "taken-by-hand", "unlisted"])
+def test_interface(old: Object | None, new: Object | None, concerned: set[Key]) -> None:
+    """Table 3.1, and beyond it: one that appears after its service, and one that changes hands."""
+    assert concerns(DPUServiceInterface, old, new) == concerned
+
+
+LISTS = some.a_service("a", "tenant", serviceID="hbn", interfaces=["app", "other"])
+
+
+@pytest.mark.parametrize(("old", "new", "concerned"), [
+    (None, LISTS, set()),
+    (LISTS, LISTS, set()),
+    (LISTS, None, LISTING),
+    (LISTS, some.a_service("a", "tenant", serviceID="hbn", interfaces=["app"]), set()),
+    (LISTS, some.a_service("a", "tenant", serviceID="hbn", interfaces=["other"]), LISTING),
+    (LISTS, some.a_service("a", "tenant"), LISTING),
+], ids=["new", "same", "gone", "keeps", "drops", "drops-all"])
+def test_rival(old: DPUService | None, new: DPUService | None, concerned: set[Key]) -> None:
+    assert concerns(DPUService, old, new) == concerned
+
+
+NAD = some.a_nad()
+
+
+@pytest.mark.parametrize(("old", "new", "concerned"), [
+    (None, NAD, LISTING),
+    (NAD, None, LISTING),
+    (NAD, some.a_nad(resource_type="vf"), LISTING),
+    (NAD, some.a_nad(trusted=True), LISTING),
+    (NAD, changed(NAD, labels={"a": "b"}), set()),
+    (None, some.a_nad(resource_type="veth"), set()),
+], ids=["new", "gone", "type", "trusted", "touched", "no-device"])
+def test_nad(old: DPUServiceNAD | None, new: DPUServiceNAD | None, concerned: set[Key]) -> None:
+    assert concerns(DPUServiceNAD, old, new) == concerned

@@ -1,0 +1,87 @@
+"""Our controllers in a process of their own, as `dpf run services` runs them, and what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dpf.local.supervisor import ports
+
+MODULE: Final = ("-m", "dpf")
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_START_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Controllers:
+    """The running process."""
+
+    pid: int
+    metrics_port: int
+
+    def cpu_s(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def rss_mib(self) -> float:
+        """Resident memory now."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    def metrics(self) -> dict[str, float]:
+        """All series."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {series: float(value) for series, value in pairs}
+
+    def passes(self) -> dict[str, float]:
+        """Passes so far, by controller and result."""
+        return {
+            series.partition("{")[2].rstrip("}"): value
+            for series, value in self.metrics().items() if series.startswith("dpf_reconcile_total")
+        }
+
+
+@asynccontextmanager
+async def running(
+    kubeconfig: Path, log: Path, dpu_clusters: int, program: Sequence[str] = MODULE
+) -> AsyncIterator[Controllers]:
+    """`dpf run services`, from when all clusters are connected until the block ends. Raises TimeoutError."""
+    port = ports.find_free_port()
+    argv = [
+        sys.executable, *program, "run", "services", "--kubeconfig", str(kubeconfig), "--no-leader-elect",
+        "--metrics-address", f"127.0.0.1:{port}",
+    ]
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            argv, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
+    try:
+        found = Controllers(process.pid, port)
+        async with asyncio.timeout(_START_S):
+            while not _is_connected(found, dpu_clusters):
+                if process.poll() is not None:
+                    raise RuntimeError(f"the controllers ended with {process.returncode}; see {log}")
+                await asyncio.sleep(0.05)
+        yield found
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _is_connected(controllers: Controllers, dpu_clusters: int) -> bool:
+    try:
+        series = controllers.metrics()
+    except (urllib.error.URLError, ConnectionError):
+        return False
+    return sum(value for name, value in series.items() if name.startswith("dpf_cluster_connected")) >= dpu_clusters
