@@ -22,7 +22,7 @@ import msgspec
 
 from bench.services.bare import Bare
 from dpf.api import names
-from dpf.kube import kubeconfig
+from dpf.kube import codec, kubeconfig
 from dpf.kube.http import HTTPClient
 from dpf.local import chartrepository, controlplane, parts
 from dpf.local.controlplane import LOOPBACK, ClusterFiles
@@ -128,7 +128,7 @@ async def _install(host: Bare, clusters: dict[str, ClusterFiles], authority: str
     finally:
         await client.aclose()
     await host.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.DPF_NAMESPACE}})
-    await host.apply(msgspec.to_builtins(objects.operator_config()))
+    await host.apply(msgspec.json.decode(codec.encode(objects.operator_config())))
     await host.apply(_object("v1", "ConfigMap", "argocd-tls-certs-cm", data={LOOPBACK: authority}))
     for name, cluster in clusters.items():
         if name != HOST:

@@ -146,11 +146,10 @@ async def _restart(
     """A process that finds everything as it should be: it looks at all of it once."""
     log.read()
     async with process.running(servers.kubeconfig, folder / "controllers.log", size.clusters, program) as ours:
-        await log.until(lambda _: True, agent=OURS, timeout_s=TIMEOUT_S)
-        await asyncio.sleep(audit.SILENCE_S)
-        writes = [write for write in log.writes if write.agent == OURS]
-        found = {"cpu_s": ours.cpu_s(), "rss_mib": ours.rss_mib(), "passes": ours.passes()}
-    return {**found, "writes": audit.counts(writes[-0:]) if False else 0}
+        writes = await log.until(lambda _: True, agent=OURS, timeout_s=TIMEOUT_S)
+        return {
+            "cpu_s": ours.cpu_s(), "rss_mib": ours.rss_mib(), "passes": ours.passes(), "writes": audit.counts(writes)
+        }
 
 
 def _work(
@@ -183,5 +182,6 @@ def _report(work: Work, rates: dict[str, float]) -> dict[str, Any]:
     return {
         "seconds": work.seconds, "writes": count, "events": events, "writes_per_s": count / work.seconds,
         "limit_s": least, "fraction": least / work.seconds, "cpu_s": work.cpu_s, "rss_mib": work.rss_mib,
+        "later_count": sum(n for label, n in work.later.items() if not label.endswith(f" {audit.EVENTS}")),
         "labels": work.labels, "later": work.later, "refused": work.refused, "passes": work.passes,
     }

@@ -168,7 +168,8 @@ def end_state(world: World) -> dict[str, Any]:
         status = found_request.status
         state[f"request {found_request.metadata.name}"] = (
             found_request.spec, status.serviceAccount, status.targetCluster, status.secret,
-            _life(status.issuedAt, status.expirationTimestamp), status.targetClusterUID == uids.get(status.targetCluster or ""),
+            _life(status.issuedAt, status.expirationTimestamp),
+            status.targetClusterUID == uids.get(status.targetCluster or ""),
             [(c.type, c.status, c.reason, c.message, c.observedGeneration == found_request.metadata.generation)
              for c in status.conditions or ()],
         )

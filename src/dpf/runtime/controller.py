@@ -112,6 +112,9 @@ class Controller:
             case results.Retry(error):
                 delay_s = self.queue.retry(key)
                 self._log.warning("pass failed", object=str(key), error=error, retry_after_s=round(delay_s, 1))
+            case results.Outdated(why):
+                delay_s = self.queue.retry(key)
+                self._log.info("looking again", object=str(key), why=why, retry_after_s=round(delay_s, 1))
             case results.Held(for_s):
                 self.queue.add_after(key, for_s)
             case results.Absent():

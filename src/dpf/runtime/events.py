@@ -115,7 +115,7 @@ class Recorder:
     def record(self, root: Object, applied: plans.Applied) -> None:
         """Note everything that a pass over `root` carried out or failed to carry out."""
         key = object_key(root)
-        for outcome in (o for result in applied.results for o in result.outcomes):
+        for outcome in (o for result in applied.results for o in result.outcomes if not o.outdated):
             note = note_of(root, outcome)
             log = self._log.warning if outcome.error is not None else self._log.info
             log(note.message, object=str(key), reason=note.reason)

@@ -70,8 +70,10 @@ class Executor:
             else:
                 await self._in_cluster(action, silent)
         except errors.Error as error:
-            retryable = isinstance(error, errors.Transient)
-            return plans.Outcome(action=action, error=_explain(action, error), retryable=retryable)
+            return plans.Outcome(
+                action=action, error=_explain(action, error), retryable=isinstance(error, errors.Transient),
+                outdated=isinstance(error, errors.Conflict),
+            )
         except DriverError as error:
             return plans.Outcome(action=action, error=str(error), retryable=error.retryable)
         return plans.Outcome(action=action, answer=answer)

@@ -78,7 +78,7 @@ class Pipeline:
         applied = await ports.executor.carry_out(plan)
         ports.recorder.record(root, applied)
         outcome = results.conclude(plan, applied)
-        if plan.paused:
+        if plan.paused or isinstance(outcome, results.Outdated):
             return outcome
         patch = statuspatch.compute(
             root, reconciler.status(snapshot, plan, applied, now), types=reconciler.condition_types,

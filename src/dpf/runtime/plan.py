@@ -119,12 +119,14 @@ class Plan:
 class Outcome:
     """What became of one action; `error` is None when it was carried out.
 
-    `answer` is what the controller's driver answered to a `Drive`: a value of the domain, never a secret.
+    `answer` is what the controller's driver answered to a `Drive`: a value of the domain, never a secret. `outdated`
+    says that the object is newer than the pass has seen: nothing is wrong, another look is needed.
     """
 
     action: Action
     error: str | None = None
     retryable: bool = False
+    outdated: bool = False
     answer: Any = None
 
 

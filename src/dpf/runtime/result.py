@@ -6,6 +6,7 @@ Pure. `reconcile` makes one, `manager` turns it into queue operations. The table
     Wait(after_s, why)    in progress, or something else must change    after `after_s`, or on a watch event when None
     Retry(error)          something failed                              backoff
     Stuck(reason)         the object itself is wrong                    until something changes; resync
+    Outdated(why)         an object is newer than the pass has seen     backoff, quietly
     Held(for_s)           the cache is behind our own last write        when it has caught up, at most `for_s`
     Absent                there is no root, or it is not ours           when a root of that name appears
 """
@@ -55,6 +56,15 @@ class Stuck:
 
 
 @dataclass(frozen=True, slots=True)
+class Outdated:
+    """A conditional write met a newer object than the pass had seen: its conclusions may be wrong, so it keeps them."""
+
+    why: str
+
+    label: ClassVar[str] = "outdated"
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The pass did not start, because the cache does not have our own last write of the root yet."""
 
@@ -70,7 +80,7 @@ class Absent:
     label: ClassVar[str] = "absent"
 
 
-Result = Done | Wait | Retry | Stuck | Held | Absent
+Result = Done | Wait | Retry | Stuck | Outdated | Held | Absent
 
 
 def conclude(plan: Plan, applied: Applied) -> Result:
@@ -79,9 +89,11 @@ def conclude(plan: Plan, applied: Applied) -> Result:
     Every failed action means Retry, also one that the API server refused for good: what makes it pass later (a role, a
     CRD, an admission policy) is nothing we watch.
     """
-    failed = next((o.error for r in applied.results for o in r.outcomes if o.error is not None), None)
-    if failed is not None:
-        return Retry(failed)
+    failed = [o for r in applied.results for o in r.outcomes if o.error is not None]
+    if failed and all(o.outdated for o in failed):
+        return Outdated(failed[0].error or "")
+    if failed:
+        return Retry(failed[0].error or "")
     findings = [f for r in applied.results if r.ran for f in r.findings]
     if plan.wake_after_s is not None:
         return Wait(plan.wake_after_s, _first(findings))

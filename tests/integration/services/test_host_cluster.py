@@ -19,7 +19,8 @@ from dpf.api import core, names
 from dpf.api.argocd import Application, AppProject
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpuservice import ConditionType, DPUService
-from dpf.api.meta import Key, Object, ObjectMeta
+from dpf.api.dpuserviceinterface import DPUServiceInterface
+from dpf.api.meta import Condition, Key, Object, ObjectMeta
 from dpf.kube import kubeconfig, wait
 from dpf.kube.clusters import ClusterRegistry
 from dpf.kube.http import HTTPClient
@@ -138,16 +139,19 @@ async def install(host: HTTPClient, **spec: Any) -> None:
     )
 
 
-async def uninstall(host: HTTPClient, connection: kubeconfig.Connection, dpu: MemoryCluster) -> None:
-    await host.delete(DPUService, SERVICE.name, SERVICE.namespace)
+async def uninstall(
+    host: HTTPClient, connection: kubeconfig.Connection, dpu: MemoryCluster, name: str = SERVICE.name
+) -> None:
+    await host.delete(DPUService, name, SERVICE.namespace)
     async with at_work(connection, dpu):
-        for app in (await host.list(Application, names.DPF_NAMESPACE)).items:
+        owned = f"{names.DPUSERVICE_NAME_LABEL}={name}"
+        for app in (await host.list(Application, names.DPF_NAMESPACE, labels=owned)).items:
             gone = await until(
                 host, Application, Key(names.DPF_NAMESPACE, app.metadata.name),
                 lambda a: a is None or a.metadata.deletionTimestamp is not None,
             )
             await some.finish_deletion(host, gone)
-        await until(host, DPUService, SERVICE, lambda s: s is None)
+        await until(host, DPUService, Key(SERVICE.namespace, name), lambda s: s is None)
 
 
 async def test_a_settled_service_is_not_written_again(
@@ -243,6 +247,62 @@ async def test_projects_and_cluster_secrets_are_accepted(
     secret = await host.get(core.Secret, build.cluster_secret_name(CLUSTER), names.DPF_NAMESPACE)
     assert secret.type == "Opaque"
     await uninstall(host, connection, dpu)
+
+
+async def test_interfaces_are_claimed_counted_and_let_go(
+    host: HTTPClient, connection: kubeconfig.Connection, dpu: MemoryCluster
+) -> None:
+    """Two DPUServices want one interface; a claim changes nothing else of it, and nothing is written twice."""
+    for name in ("p0-if", "app-if"):
+        await host.apply(some.an_interface(name), field_owner="user")
+    await host.apply(some.a_nad(), field_owner="user")
+    await install(host, serviceID="hbn", interfaces=["p0-if", "app-if"], serviceDaemonSet={
+        "annotations": {names.NETWORKS_ANNOTATION: '[{"interface": "p0-if", "cni-args": {}}]'},
+    })
+    key = Key(SERVICE.namespace, "app-if")
+    before = await host.get(DPUServiceInterface, key.name, key.namespace)
+    async with at_work(connection, dpu):
+        await until(host, DPUService, SERVICE, reconciled)
+        claimed = await host.get(DPUServiceInterface, key.name, key.namespace)
+        rival = some.a_service("rival", serviceID="hbn", interfaces=["app-if"])
+        await host.apply(
+            DPUService(metadata=ObjectMeta(name="rival", namespace=some.TENANT), spec=rival.spec), field_owner="user"
+        )
+        told = await until(host, DPUService, Key(some.TENANT, "rival"), _has_spoken)
+        app = await host.get(Application, "dpu-1-blueman", names.DPF_NAMESPACE)
+    assert (claimed.metadata.annotations or {})[names.CONSUMED_BY_ANNOTATION] == SERVICE.name
+    assert (claimed.spec, claimed.metadata.generation) == (before.spec, before.metadata.generation)
+    assert _interfaces(told).message == (
+        "Unable to reconcile interfaces for dpuServiceInterface app-if is in use by another DPUService"
+    )
+    assert app.spec.source.helm.valuesObject["serviceDaemonSet"] == {
+        "annotations": {names.NETWORKS_ANNOTATION: (
+            '[{"name":"mynad","interface":"app-if","cni-args":null},'
+            '{"name":"mynad","interface":"p0-if","cni-args":{}}]'
+        )},
+        "labels": {names.SERVICE_LABEL: "hbn"}, "resources": {"nvidia.com/bf_sf": "2"},
+    }
+
+    metrics = Metrics()
+    async with a_process(connection, dpu, metrics) as manager:
+        await _pass_over_everything(manager)
+    assert _writes(metrics) == {}
+
+    await uninstall(host, connection, dpu)
+    async with at_work(connection, dpu):
+        await until(host, DPUService, Key(some.TENANT, "rival"), reconciled)
+        assert set((await host.get(DPUServiceInterface, "p0-if", some.TENANT)).metadata.annotations or ()) == set()
+    await uninstall(host, connection, dpu, "rival")
+
+
+def _interfaces(service: DPUService) -> Condition:
+    found = conditions.find(service.status.conditions, ConditionType.DPU_SERVICE_INTERFACE_RECONCILED)
+    assert found is not None
+    return found
+
+
+def _has_spoken(service: DPUService | None) -> bool:
+    return service is not None and bool(service.status.conditions) and _interfaces(service).message != ""
 
 
 async def _pass_over_everything(manager: Manager) -> None:

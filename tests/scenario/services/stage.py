@@ -20,8 +20,7 @@ from dpf.kube.memory import MemoryCluster
 from dpf.runtime.manager import Manager
 from dpf.services.dpuservice.controller import DPUServiceController
 from dpf.services.dpuservice.leftovers import LeftoverController
-from dpf.services.dpuservice.snapshot import NO_MIRRORS
-from dpf.services.helm.mirrors import Mirrors
+from dpf.services.helm.mirrors import NONE, Mirrors
 
 KINDS = (
     DPUService, DPUServiceInterface, Application, AppProject, core.Secret, core.Namespace, core.Service,
@@ -51,7 +50,7 @@ def add_cluster(world: World, name: str, namespace: str, **fields: Any) -> Memor
 
 
 @asynccontextmanager
-async def running(world: World, mirrors: Mirrors = NO_MIRRORS) -> AsyncIterator[Manager]:
+async def running(world: World, mirrors: Mirrors = NONE) -> AsyncIterator[Manager]:
     """The controllers run, that of DPUServices first; leaving the block is the end of their process."""
     async with world.controllers(lambda w: [
         DPUServiceController(clusters=w.registry, mirrors=mirrors), LeftoverController(clusters=w.registry),

@@ -83,10 +83,14 @@ async def hand_deleted(world: World, manager: Manager) -> None:
 
 async def recreate_cluster(world: World, manager: Manager) -> None:
     """The new cluster has everything of the old one, as after a restore: only the DPUCluster is another."""
-    cluster = next((c for c in world.host.objects(DPUCluster) if c.metadata.name == DPU.name), None)
-    if cluster is not None and cluster.metadata.labels is None:
+    def found() -> DPUCluster | None:
+        return next((c for c in world.host.objects(DPUCluster) if c.metadata.name == DPU.name), None)
+
+    former = found()
+    if former is not None and former.metadata.labels is None:
         await world.host.delete(DPUCluster, DPU.name, DPU.namespace)
         await manager.settle()
+    if found() is None:
         world.host.add(some.a_cluster(DPU.name, DPU.namespace, labels={"again": "yes"}))
         await world.clock.run_for(1)
 

@@ -11,7 +11,6 @@ from tests.support import dpuservices as some
 from tests.support.world import World
 
 from dpf.api.argocd import ApplicationSource
-from dpf.services.dpuservice.snapshot import NO_MIRRORS
 from dpf.services.helm import mirrors
 
 OWNED = {"svc.dpu.nvidia.com/owned-by-dpudeployment": "producer-consumer"}
@@ -25,7 +24,7 @@ def a_world(labels: dict[str, str] | None = None, **source: Any) -> World:
     return world
 
 
-async def asked(world: World, settings: mirrors.Mirrors = NO_MIRRORS) -> ApplicationSource:
+async def asked(world: World, settings: mirrors.Mirrors = mirrors.NONE) -> ApplicationSource:
     async with stage.running(world, settings):
         (app,) = stage.applications(world).values()
     assert app.spec.source is not None

@@ -51,3 +51,14 @@ def finding(severity: Severity) -> tuple[Finding, ...]:
 ])
 def test_conclude(plan: Plan, outcome: Applied, expected: result.Result) -> None:
     assert result.conclude(plan, outcome) == expected
+
+
+def test_a_stale_look_is_not_a_failure_unless_something_else_failed() -> None:
+    stale = Outcome(action=ACTION, error="conflict", outdated=True)
+    failed = Outcome(action=ACTION, error="refused")
+
+    def conclude(*outcomes: Outcome) -> result.Result:
+        return result.conclude(Plan(), Applied(results=(StepResult(name="step", ran=True, outcomes=outcomes),)))
+
+    assert conclude(stale) == result.Outdated("conflict")
+    assert conclude(failed, stale) == result.Retry("refused")

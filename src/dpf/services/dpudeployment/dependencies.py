@@ -7,7 +7,7 @@ references. Source: behaviour-service.md 6.2. Whether versions and resources fit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from dpf.api import bfb as bfbs
@@ -161,15 +161,12 @@ def _invalid(text: str) -> Finding:
 
 def _find(snapshot: Snapshot, kind: type[Dependency], name: str) -> Dependency | None:
     """The object that a reference leads to. The deployment names one object of each of the first four kinds."""
-    lookups: Mapping[type[Dependency], Callable[[], Dependency | None]] = {
-        BFB: lambda: snapshot.bfb,
-        BlueFieldSoftware: lambda: snapshot.bluefield_software,
-        DPUFlavor: lambda: snapshot.flavor,
-        DPUFlavorTemplate: lambda: snapshot.flavor_template,
-        DPUServiceTemplate: lambda: snapshot.templates.get(name),
-        DPUServiceConfiguration: lambda: snapshot.configurations.get(name),
-    }
-    return lookups[kind]()
+    if kind is DPUServiceTemplate:
+        return snapshot.templates.get(name)
+    if kind is DPUServiceConfiguration:
+        return snapshot.configurations.get(name)
+    single = (snapshot.bfb, snapshot.bluefield_software, snapshot.flavor, snapshot.flavor_template)
+    return next((dependency for dependency in single if type(dependency) is kind), None)
 
 
 def _named(snapshot: Snapshot) -> list[Dependency]:

@@ -138,7 +138,9 @@ async def _with_name_holders(cache: Cache, client: Client, found: Snapshot) -> S
 
     What turns out to be the deployment's own was created a moment ago, and the cache has not heard of it.
     """
-    wanted = [] if next(dependencies.problems(found), None) is not None else list(_new_names(found))
+    wanted = list(_new_names(found))
+    if not wanted or next(dependencies.problems(found), None) is not None:
+        return found
     holders = await asyncio.gather(*(_holder(cache, client, kind, key) for kind, key in wanted))
     owner = watches.owner_value(found.key)
     foreign: set[Identity] = set()

@@ -162,8 +162,8 @@ class _Parser:
     def _missing(self, value: object, key: str) -> str:
         if value is self._root["Services"]:
             return f"service {key} is not listed in dependsOn"
-        known = ", ".join(sorted(value)) if isinstance(value, Mapping) else "nothing"
-        return f"there is no {key} here, only {known}"
+        known = f", only {', '.join(sorted(value))}" if isinstance(value, Mapping) else ""
+        return f"there is no {key} here{known}"
 
     def _unquoted(self, text: str) -> str:
         try:

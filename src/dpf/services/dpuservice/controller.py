@@ -26,8 +26,8 @@ from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 from dpf.services.dpuservice import observe, plan, status, watches
 from dpf.services.dpuservice.fleetcache import FleetCache
-from dpf.services.dpuservice.snapshot import NO_MIRRORS, Snapshot
-from dpf.services.helm.mirrors import Mirrors
+from dpf.services.dpuservice.snapshot import Snapshot
+from dpf.services.helm.mirrors import NONE, Mirrors
 
 _READ = ("get", "list", "watch")
 _WRITE = (*_READ, "create", "patch", "delete")
@@ -61,7 +61,7 @@ class DPUServiceController(Reconciler[DPUService, Snapshot]):
     )
 
     def __init__(
-        self, *, clusters: ClusterRegistry, dpf_namespace: str = names.DPF_NAMESPACE, mirrors: Mirrors = NO_MIRRORS
+        self, *, clusters: ClusterRegistry, dpf_namespace: str = names.DPF_NAMESPACE, mirrors: Mirrors = NONE
     ) -> None:
         self._clusters = clusters
         self._mirrors = mirrors

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +27,13 @@ def service_id(service: DPUService) -> str:
     """`spec.serviceID`, else an id derived from the object's identity (behaviour-service.md section 2)."""
     if service.spec and service.spec.serviceID:
         return service.spec.serviceID
-    return digest.short("DPUService.svc.dpu.nvidia.com", service.metadata.name, service.metadata.namespace)
+    return _derived_id(service.metadata.name, service.metadata.namespace)
+
+
+@lru_cache(maxsize=1024)
+def _derived_id(name: str, namespace: str | None) -> str:
+    """Asked for once per cluster in every pass."""
+    return digest.short("DPUService.svc.dpu.nvidia.com", name, namespace)
 
 
 def compute_values(

@@ -23,8 +23,8 @@ from dpf.kube.client import Client
 from dpf.services.argocd import build
 from dpf.services.dpuservice import applications, attached, targets, watches
 from dpf.services.dpuservice.fleet import Fleet, Unusable
-from dpf.services.dpuservice.snapshot import NO_MIRRORS, ClusterView, Connecting, HostPorts, Remote, Snapshot
-from dpf.services.helm.mirrors import Mirrors
+from dpf.services.dpuservice.snapshot import ClusterView, Connecting, HostPorts, Remote, Snapshot
+from dpf.services.helm.mirrors import NONE, Mirrors
 
 T = TypeVar("T", bound=Object)
 
@@ -32,7 +32,7 @@ _REMOTE_KINDS: Final[tuple[type[Object], ...]] = (core.Namespace, core.Secret, c
 
 
 async def snapshot(
-    registry: clusters.ClusterRegistry, fleet: Fleet, service: DPUService, mirrors: Mirrors = NO_MIRRORS
+    registry: clusters.ClusterRegistry, fleet: Fleet, service: DPUService, mirrors: Mirrors = NONE
 ) -> Snapshot:
     """One look at the world around `service`. Raises kube.errors.Error when the host cluster does not answer."""
     cache, client = registry.host.cache, registry.host.client

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
 
 from dpf.api import core
 from dpf.api.argocd import Application
@@ -20,9 +19,7 @@ from dpf.api.meta import Key, object_key
 from dpf.services.argocd import build
 from dpf.services.dpuservice import targets
 from dpf.services.dpuservice.fleet import Fleet, Member, Unusable
-from dpf.services.helm.mirrors import Mirrors
-
-NO_MIRRORS: Final = Mirrors()
+from dpf.services.helm.mirrors import NONE, Mirrors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +120,7 @@ class Snapshot:
     pull_secrets: tuple[core.Secret, ...] = ()
     ports: HostPorts = HostPorts()
     interfaces: Interfaces = Interfaces()
-    mirrors: Mirrors = NO_MIRRORS
+    mirrors: Mirrors = NONE
 
     @cached_property
     def key(self) -> Key:

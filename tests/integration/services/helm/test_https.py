@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from tests.support import chartservers
 from tests.support.chartservers import ANNOTATIONS, INDEX, Site, endless, hanging, page, redirect, status
 
@@ -180,7 +181,7 @@ async def test_a_client_certificate_is_shown_to_the_repository_only(site: Site) 
     seen: list[bool] = []
 
     def noting(then: chartservers.Handler) -> chartservers.Handler:
-        async def answer(request: chartservers.web.Request) -> chartservers.web.StreamResponse:
+        async def answer(request: web.Request) -> web.StreamResponse:
             assert request.transport is not None
             seen.append(bool(request.transport.get_extra_info("peercert")))
             return await then(request)
@@ -283,8 +284,8 @@ async def test_a_body_that_is_wrong_is_told(site: Site, body: bytes, encoding: s
 
 
 async def test_a_connection_that_breaks_is_told(site: Site) -> None:
-    async def answer(request: chartservers.web.Request) -> chartservers.web.StreamResponse:
-        response = chartservers.web.StreamResponse()
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
         response.content_length = 1000
         await response.prepare(request)
         await response.write(b"entries:\n")
@@ -353,13 +354,13 @@ async def test_a_host_is_asked_by_few_at_a_time_and_others_do_not_wait_for_it(si
 async def test_giving_up_leaves_nothing_behind(site: Site) -> None:
     asked, left = asyncio.Event(), asyncio.Event()
 
-    async def answer(_: chartservers.web.Request) -> chartservers.web.StreamResponse:
+    async def answer(_: web.Request) -> web.StreamResponse:
         asked.set()
         try:
             await asyncio.Event().wait()
         finally:
             left.set()
-        return chartservers.web.Response()
+        return web.Response()
 
     site.pages["/index.yaml"] = answer
     asking = asyncio.create_task(Repositories().annotations(site.source(), site.access()))

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from tests.support import chartservers
 from tests.support.chartservers import (
     ANNOTATIONS,
@@ -248,7 +249,7 @@ async def test_a_token_does_not_follow_a_redirect_to_another_origin(site: Site) 
         manifest = registry.blobs[MANIFEST]
         plain = site.pages[MANIFEST]
 
-        async def answer(request: chartservers.web.Request) -> chartservers.web.StreamResponse:
+        async def answer(request: web.Request) -> web.StreamResponse:
             if "Authorization" in request.headers:
                 return await redirect(f"{other.url}/blob")(request)
             return await plain(request)

@@ -47,7 +47,7 @@ def test_text(text: str, rendered: str) -> None:
     ("{{ .Services.b.Name }}", "{{ .Services.b.Name }}: service b is not listed in dependsOn"),
     ("x {{ .Services.a.Nam }}", "{{ .Services.a.Nam }}: there is no Nam here, only Name, Namespace"),
     ("{{ .Values.a }}", "{{ .Values.a }}: there is no Values here, only Services"),
-    ("{{ .Services.a.Name.x }}", "{{ .Services.a.Name.x }}: there is no x here, only nothing"),
+    ("{{ .Services.a.Name.x }}", "{{ .Services.a.Name.x }}: there is no x here"),
     ("{{ .Services.a }}", "{{ .Services.a }}: it is not a text; add .Name or .Namespace"),
     ('{{ index .Services "b" "Name" }}', '{{ index .Services "b" "Name" }}: service b is not listed in dependsOn'),
     ("{{ index .Services }}", "{{ index .Services }}: index needs a key in quotes"),

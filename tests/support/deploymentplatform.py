@@ -1,0 +1,274 @@
+"""The controllers of services over a whole world of DPUDeployments, and what plays their surroundings.
+
+    platform = a_platform(*objects)
+    async with platform.running():
+        await platform.deliver()      # Argo CD has installed everything
+        await platform.provision()    # the DPUs have what their DPUSets say
+
+Real are the controllers of DPUDeployments, their host node labels, DPUServices and DPUServiceTemplates, with chart
+repositories in memory. BFBs, chains and interfaces have the stand-ins that the demo has. DPUSets and Argo CD move only
+when a test says so, for it is them that an upgrade waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+from tests.support import dpudeployments as some
+from tests.support import dpuservices
+from tests.support import world as worlds
+from tests.support.world import World
+from tools.standin.controllers import BFBSpokesman, ChainSpokesman, InterfaceSpokesman
+
+from dpf.api import core
+from dpf.api.argocd import Application, AppProject
+from dpf.api.dpudeployment import ConditionType, DPUDeployment
+from dpf.api.dpunode import DPUNode
+from dpf.api.dpunodemaintenance import DPUNodeMaintenance
+from dpf.api.dpuservice import DPUService, HelmChartSource
+from dpf.api.dpuserviceconfiguration import DPUServiceConfiguration
+from dpf.api.dpuserviceinterface import DPUServiceInterface
+from dpf.api.dpuservicetemplate import DPUServiceTemplate
+from dpf.api.dpuset import DPUSet
+from dpf.api.meta import Condition, Key, Object, ObjectMeta
+from dpf.kube.memory import MemoryCluster
+from dpf.runtime import conditions
+from dpf.runtime.controller import Controller
+from dpf.runtime.manager import Manager
+from dpf.runtime.reconciler import Reconciler
+from dpf.services.dpudeployment import revisions
+from dpf.services.dpudeployment.controller import DPUDeploymentController
+from dpf.services.dpudeploymentnode.controller import DPUDeploymentNodeController
+from dpf.services.dpuservice.controller import DPUServiceController
+from dpf.services.dpuservice.leftovers import LeftoverController
+from dpf.services.dpuservice.snapshot import NO_MIRRORS
+from dpf.services.dpuservicetemplate.controller import DPUServiceTemplateController
+from dpf.services.helm import sources
+from dpf.services.helm.memory import MemoryCharts
+from dpf.services.helm.port import ChartError
+
+T = TypeVar("T", bound=Object)
+Choose = Callable[[Sequence[Controller]], Controller]
+
+KINDS: tuple[type[Object], ...] = (
+    DPUDeployment, *some.CHILDREN, *some.DEPENDENCIES, Application, core.Node, DPUNode, DPUNodeMaintenance,
+)
+"""What end states are compared by."""
+DOWN = ChartError("the chart repository does not answer")
+
+
+@dataclass(slots=True)
+class Platform:
+    """A world, its chart repositories, and the running controllers. `choose` picks who goes next."""
+
+    world: World
+    charts: MemoryCharts
+    choose: Choose = lambda due: due[0]
+    is_settling: bool = False
+    """The controllers are at work, rather than those whom the test plays."""
+    manager: Manager = field(init=False)
+
+    @property
+    def host(self) -> MemoryCluster:
+        """The host cluster."""
+        return self.world.host
+
+    @property
+    def clusters(self) -> tuple[MemoryCluster, ...]:
+        """All clusters."""
+        return self.world.clusters
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Platform]:
+        """One life of the process; when the block is entered everything that was due is done."""
+        async with self.world.controllers(self._controllers, follow=True) as manager:
+            self.manager = manager
+            await self.settle()
+            yield self
+
+    async def settle(self) -> None:
+        """Everybody reacts, until nobody has anything to do."""
+        self.is_settling = True
+        await self.manager.settle(self.choose)
+        self.is_settling = False
+
+    async def wait(self, seconds: float) -> None:
+        """Time passes, in steps in which everybody reacts."""
+        for _ in range(10):
+            self.world.clock.advance(seconds / 10)
+            await self.settle()
+
+    async def apply(self, *objects: Object) -> None:
+        """A user makes objects, and everybody reacts."""
+        for obj in objects:
+            await self.host.create(obj)
+        await self.settle()
+
+    async def edit(
+        self, kind: type[Object], name: str, spec: dict[str, Any], namespace: str = some.TENANT,
+    ) -> None:
+        """A user merges `spec` into an object, and everybody reacts."""
+        await self.host.patch(kind, name, namespace, patch={"spec": spec})
+        await self.settle()
+
+    async def configure(self, name: str, *, interfaces: Sequence[str] | None = None, **values: Any) -> None:
+        """A user edits a DPUServiceConfiguration: its interfaces, or values of its chart."""
+        spec: dict[str, Any] = {}
+        if values:
+            spec["serviceConfiguration"] = {"helmChart": {"values": values}}
+        if interfaces is not None:
+            spec["interfaces"] = [{"name": interface, "network": "mynad"} for interface in interfaces]
+        await self.edit(DPUServiceConfiguration, name, spec)
+
+    async def delete(self, kind: type[Object], name: str, namespace: str = some.TENANT) -> None:
+        """A user deletes an object, and everybody reacts."""
+        await self.host.delete(kind, name, namespace)
+        await self.settle()
+
+    async def deliver(self) -> None:
+        """Argo CD does its work on every Application that it may touch, until nothing changes any more."""
+        for _ in range(4):
+            for app in self.host.objects(Application):
+                if app.metadata.deletionTimestamp is None:
+                    await dpuservices.report(self.host, app)
+                else:
+                    await dpuservices.finish_deletion(self.host, app)
+            await self.settle()
+
+    async def provision(self, *names: str) -> None:
+        """The DPUs of these DPUSets, or of all, have what their DPUSet says now."""
+        for dpuset in self.host.objects(DPUSet):
+            chosen = not names or dpuset.metadata.name in names
+            if chosen and not (revisions.is_ready(dpuset) or dpuset.metadata.deletionTimestamp):
+                await some.report(self.host, dpuset)
+        await self.settle()
+
+    async def work(self) -> None:
+        """Argo CD and the DPUs do their part again and again, until the world stands still."""
+        for _ in range(12):
+            before = self.end_state()
+            await self.deliver()
+            await self.provision()
+            if self.end_state() == before:
+                return
+        raise AssertionError("no end")
+
+    async def look_again(self) -> list[str]:
+        """Every controller looks at everything once more; what that writes."""
+        before = len(self.world.writes)
+        for controller in self.manager.controllers:
+            controller.enqueue_all()
+        await self.settle()
+        return self.world.writes[before:]
+
+    def end_state(self) -> dict[str, Any]:
+        """All that matters, without what differs between two equal lives."""
+        return self.world.state(*KINDS)
+
+    def set_chart(self, template: DPUServiceTemplate | HelmChartSource, answer: dict[str, str] | ChartError) -> None:
+        """What the repository says about the chart of a template from now on."""
+        if isinstance(template, DPUServiceTemplate):
+            assert template.spec is not None
+            template = template.spec.helmChart.source
+        self.charts.set(sources.locate(template, NO_MIRRORS), answer)
+
+    def names(self, kind: type[Object], namespace: str | None = None) -> list[str]:
+        """Names of all objects of a kind."""
+        return [obj.metadata.name for obj in self.host.objects(kind, namespace)]
+
+    def one(self, kind: type[T], name: str, namespace: str = some.TENANT) -> T:
+        """An object as it is now."""
+        return next(obj for obj in self.host.objects(kind, namespace) if obj.metadata.name == name)
+
+    def services(self, service: str) -> list[DPUService]:
+        """The DPUServices for a service of a deployment, oldest first."""
+        label = "svc.dpu.nvidia.com/dpudeployment-service"
+        found = [s for s in self.host.objects(DPUService) if (s.metadata.labels or {}).get(label) == service]
+        return sorted(found, key=lambda s: s.metadata.creationTimestamp or "")
+
+    def condition(self, type_: ConditionType, name: str = "dd", namespace: str = some.TENANT) -> Condition:
+        """A condition of a deployment as it is now."""
+        found = conditions.find(self.one(DPUDeployment, name, namespace).status.conditions, type_)
+        assert found is not None
+        return found
+
+    def summary(
+        self, type_: ConditionType, name: str = "dd", namespace: str = some.TENANT,
+    ) -> tuple[str, str, str]:
+        """Status, reason and message of a condition."""
+        found = self.condition(type_, name, namespace)
+        return found.status, found.reason, found.message
+
+    def node_labels(self, dpuset: str = "dd-workers") -> dict[str, str]:
+        """What a DPUSet tells its nodes, without the label of the owner and without the prefix."""
+        spec = self.one(DPUSet, dpuset).spec
+        cluster = spec.dpuTemplate.spec.cluster if spec is not None else None
+        labels = (cluster.nodeLabels if cluster is not None else None) or {}
+        short = {key.removeprefix("svc.dpu.nvidia.com/"): value for key, value in labels.items()}
+        return {key: value for key, value in short.items() if key != "owned-by-dpudeployment"}
+
+    def follows_labels(self, dpuset: str = "dd-workers") -> bool:
+        """applyOnLabelChange of a DPUSet."""
+        spec = self.one(DPUSet, dpuset).spec
+        assert spec is not None
+        assert spec.dpuTemplate.spec.nodeEffect is not None
+        return spec.dpuTemplate.spec.nodeEffect.applyOnLabelChange
+
+    def _controllers(self, world: World) -> list[Reconciler[Any, Any]]:
+        return [
+            DPUDeploymentController(clusters=world.registry), DPUServiceController(clusters=world.registry),
+            LeftoverController(clusters=world.registry),
+            DPUServiceTemplateController(clusters=world.registry, charts=self.charts, clock=world.clock),
+            DPUDeploymentNodeController(clusters=world.registry),
+            BFBSpokesman(), ChainSpokesman(), InterfaceSpokesman(),
+        ]
+
+
+def a_platform(*objects: Object, clusters: Sequence[str] = ("dpu-1",)) -> Platform:
+    """A host cluster with these objects and these DPUClusters; the chart of every template there is can be read."""
+    world = worlds.a_world(
+        dpu_clusters=clusters, namespace=dpuservices.CLUSTERS, without_status=(Application, AppProject)
+    )
+    world.host.add(core.Namespace(metadata=ObjectMeta(name=dpuservices.DPF)))
+    for key in world.dpus:
+        world.host.add(dpuservices.a_cluster(key.name, key.namespace), dpuservices.a_kubeconfig_secret(key))
+    platform = Platform(world=world, charts=MemoryCharts())
+    for obj in objects:
+        if isinstance(obj, DPUServiceTemplate):
+            platform.set_chart(obj, {})
+    world.host.add(*map(unsaid, objects))
+    return platform
+
+
+def a_deployed(name: str = "dd", *others: Object, **spec: Any) -> Platform:
+    """A platform with a deployment and everything that it names; `others` replace what would be made for it."""
+    deployment = some.a_deployment(name, **spec)
+    given = {(type(obj), obj.metadata.name) for obj in others}
+    needed = [d for d in some.dependencies_of(deployment) if (type(d), d.metadata.name) not in given]
+    return a_platform(deployment, *needed, *others)
+
+
+def unsaid(obj: T) -> T:
+    """`obj` without a status: what its controller is going to say, it says in the scenario."""
+    if not isinstance(obj, DPUServiceTemplate):
+        return obj
+    return msgspec.structs.replace(obj, status=type(obj)().status)
+
+
+def interfaces_of(platform: Platform) -> dict[str, tuple[str, str]]:
+    """DPUServiceInterfaces by name: interface in the pod and service id."""
+    found: dict[str, tuple[str, str]] = {}
+    for obj in platform.host.objects(DPUServiceInterface):
+        service = obj.spec.template.spec.template.spec.service if obj.spec is not None else None
+        assert service is not None
+        found[obj.metadata.name] = (service.interfaceName, service.serviceID)
+    return found
+
+
+def key(name: str) -> Key:
+    """The key of an object of the tenant."""
+    return Key(some.TENANT, name)
