@@ -45,10 +45,10 @@ from dpf.services.dpudeployment.controller import DPUDeploymentController
 from dpf.services.dpudeploymentnode.controller import DPUDeploymentNodeController
 from dpf.services.dpuservice.controller import DPUServiceController
 from dpf.services.dpuservice.leftovers import LeftoverController
-from dpf.services.dpuservice.snapshot import NO_MIRRORS
 from dpf.services.dpuservicetemplate.controller import DPUServiceTemplateController
 from dpf.services.helm import sources
 from dpf.services.helm.memory import MemoryCharts
+from dpf.services.helm.mirrors import NONE
 from dpf.services.helm.port import ChartError
 
 T = TypeVar("T", bound=Object)
@@ -174,7 +174,7 @@ class Platform:
         if isinstance(template, DPUServiceTemplate):
             assert template.spec is not None
             template = template.spec.helmChart.source
-        self.charts.set(sources.locate(template, NO_MIRRORS), answer)
+        self.charts.set(sources.locate(template, NONE), answer)
 
     def names(self, kind: type[Object], namespace: str | None = None) -> list[str]:
         """Names of all objects of a kind."""

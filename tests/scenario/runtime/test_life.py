@@ -231,6 +231,18 @@ async def test_a_conflict_on_the_status_is_tolerated() -> None:
     assert conditions.is_true(the_toy(world).status.conditions, "Ready")
 
 
+async def test_an_object_newer_than_the_pass_has_seen_is_neither_told_nor_given_up() -> None:
+    world = a_toy_world(parts={"a": "1"})
+    world.host.fail_next(is_apply, errors.Conflict("the object has been modified"))
+    async with world.controllers(toys) as manager:
+        await manager.settle()
+        assert not [w for w in world.writes if "status" in w], "what a stale look concluded is not written"
+        world.clock.advance(1)
+        await manager.settle()
+    assert conditions.is_true(the_toy(world).status.conditions, "Ready")
+    assert not [event for event in world.host.objects(Event) if event.type == "Warning"]
+
+
 async def test_a_stale_root_does_not_overwrite_the_conditions_of_others() -> None:
     world = a_toy_world(parts={"a": "1"}, finalizers=[FINALIZER])
     foreign = Condition(type="Seen", status="True", reason="Test", lastTransitionTime="2026-01-01T00:00:00Z")

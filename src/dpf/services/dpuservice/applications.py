@@ -20,6 +20,7 @@ from dpf.services.argocd import build
 from dpf.services.dpuservice import daemonset, naming, targets
 from dpf.services.dpuservice.networks import Attachments
 from dpf.services.dpuservice.snapshot import Snapshot
+from dpf.services.helm import sources
 
 _SORTED: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 
@@ -126,10 +127,8 @@ def _source(snapshot: Snapshot, spec: DPUServiceSpec) -> HelmChartSource:
     source = spec.helmChart.source
     mirrored = msgspec.structs.replace(source, repoURL=snapshot.mirrors.apply(source.repoURL))
     of_template = names.OWNED_BY_DPUDEPLOYMENT_LABEL in (snapshot.service.metadata.labels or {})
-    last = (source.path or "").strip("/").rpartition("/")[2]
-    if source.chart or not last or not of_template:
-        return mirrored
-    return msgspec.structs.replace(mirrored, chart=last)
+    chart = sources.chart_name(source) if of_template else source.chart
+    return msgspec.structs.replace(mirrored, chart=chart or None)
 
 
 def _is_stripped(actual: Application, wanted: Application) -> bool:
