@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.services import process, scenario
+from bench.services import passes, process, scenario
 from bench.services.scenario import Size
 
 
@@ -36,6 +36,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         results = asyncio.run(scenario.run(args.keep or Path(temporary), size, args.program))
+    results["passes"] = asyncio.run(passes.measure(args.deployments // 3, args.services, args.clusters))
     _print(size, results)
     if args.details:
         _print_details(results)
@@ -44,26 +45,34 @@ def main() -> None:
 
 
 def _print(size: Size, results: Mapping[str, Any]) -> None:
+    rounds = results["rounds"]
     print("limit: writes per second of a bare client")
-    for label, rate in results["rates"].items():
-        print(f"  {label:<40} {rate:8.0f}")
-    rollouts, edits, idle = results["rollouts"], results["edits"], results["idle"]
+    for label in rounds[0]["rates"]:
+        print(f"  {label:<40} {_median([each['rates'] for each in rounds], label):8.0f}")
+    rollouts, edits = [each["rollout"] for each in rounds], [each["edit"] for each in rounds]
     print(
         f"\nrollout of {size.deployments} DPUDeployments of {size.services} services over {size.clusters} DPU clusters"
         f" ({size.children} children), {size.rounds} rounds:"
     )
     _print_work(rollouts)
-    done = _median(rollouts, "writes") - _median(rollouts, "events") + _median(rollouts, "later_count")
-    print(f"  writes until settled, Events aside: {done:.0f}; needed: {size.needed}")
-    print(f"  our CPU per child: {_median(rollouts, 'cpu_s') / size.children * 1000:.2f} ms; RSS at the end"
-          f" {results['rss_mib']:.0f} MiB")
+    done = statistics.median(work["writes"] - work["events"] + work["later_count"] for work in rollouts)
+    refused = statistics.median(sum(work["refused"].values()) for work in rollouts)
+    print(f"  writes until settled, Events aside: {done:.0f}; needed: {size.needed}; refused: {refused:.0f}")
+    print(
+        f"  our CPU per child: {_median(rollouts, 'cpu_s') / size.children * 1000:.2f} ms; RSS"
+        f" {' '.join(format(each['rss_mib'], '.0f') for each in rounds)} MiB"
+    )
     print(f"\none template edited, {size.deployments} DPUDeployments use it:")
     _print_work(edits)
-    print(f"\nidle for {idle['seconds']:.0f} s: {idle['writes']} writes, {idle['cpu_percent']:.1f} % of a core,"
-          f" {idle['passes']:.0f} passes")
-    restart = results["restart"]
-    print(f"a new process finds all this settled: {restart['cpu_s']:.1f} s CPU, {restart['rss_mib']:.0f} MiB, writes:"
-          f" {restart['writes'] or 0}")
+    idle, start = rounds[-1]["idle"], rounds[-1]["start"]
+    print(
+        f"\nidle for {idle['seconds']:.0f} s: {idle['writes']} writes, {idle['cpu_percent']:.1f} % of a core,"
+        f" {idle['passes']:.0f} passes\n"
+        f"a new process finds {size.deployments * (size.rounds - 1)} settled DPUDeployments: {start['cpu_s']:.1f} s CPU,"
+        f" {start['rss_mib']:.0f} MiB, {sum(start['writes'].values())} writes\n"
+    )
+    for kind, cost in results["passes"].items():
+        print(f"unchanged pass over a {kind}: {cost['ms']:.2f} ms CPU, {cost['writes']} writes")
 
 
 def _print_work(works: Sequence[Mapping[str, Any]]) -> None:
@@ -76,16 +85,15 @@ def _print_work(works: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_details(results: Mapping[str, Any]) -> None:
-    for name in ("rollouts", "edits"):
-        for work in results[name]:
-            print(f"\n{name}: {work['seconds']:.2f} s, CPU {work['cpu_s']:.2f} s, RSS {work['rss_mib']:.0f} MiB")
+    for number, each in enumerate(results["rounds"]):
+        for name in ("rollout", "edit"):
+            work = each[name]
+            print(f"\nround {number}, {name}: {work['seconds']:.2f} s, CPU {work['cpu_s']:.2f} s")
             for part in ("labels", "later", "refused", "passes"):
                 print(f"  {part}:")
                 for label, count in work[part].items():
                     print(f"    {label:<60} {count:6.0f}")
-    print("\nrestart:")
-    for label, count in results["restart"]["passes"].items():
-        print(f"    {label:<60} {count:6.0f}")
+        print("  start:", each["start"])
 
 
 def _median(works: Sequence[Mapping[str, Any]], name: str) -> float:

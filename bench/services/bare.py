@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from dpf.kube.http import POOL
 
 AGENT: Final = "bench"
 MERGE: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
 _CLUSTER_SCOPED: Final = frozenset({"Namespace"})
 
@@ -51,6 +52,10 @@ class Bare:
         """Merge patch."""
         path = f"{collection(version, kind, namespace)}/{name}{'/' + subresource if subresource else ''}"
         await self.request("PATCH", path, msgspec.json.encode(patch), MERGE)
+
+    async def patch_json(self, path: str, patch: Sequence[Mapping[str, Any]]) -> None:
+        """JSON patch."""
+        await self.request("PATCH", path, msgspec.json.encode(patch), JSON_PATCH)
 
     async def list(self, version: str, kind: str, namespace: str) -> list[dict[str, Any]]:
         """All objects of a kind in a namespace."""

@@ -1,14 +1,15 @@
 """How fast the same API server takes the same kinds of writes from a client that does nothing else.
 
-Called when our controllers have ended. Each kind of write is repeated with the objects that the controllers made,
-under other names; from the rates follows how long the writes of a run take at least.
+Called right after a run, when our controllers have ended, because the speed of a machine changes by the minute. Each
+kind of write is repeated with the objects that the run made, under other names; from the rates follows how long the
+writes of the run take at least.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bench.services import bare, load
@@ -16,36 +17,40 @@ from bench.services.bare import Bare
 from dpf.api import names
 
 SAMPLE: Final = 90
-ROUNDS: Final = 3
-_SERVER_FIELDS: Final = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields")
+COPIES: Final = 30
+_LABEL: Final = "example.com/limit"
+_SERVER_FIELDS: Final = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers")
 _CHILDREN: Final = {
     "dpuservices": (load.SVC, "DPUService"), "dpuserviceinterfaces": (load.SVC, "DPUServiceInterface"),
     "dpuservicechains": (load.SVC, "DPUServiceChain"), "dpusets": (load.PROVISIONING, "DPUSet"),
     "applications": (load.ARGO, "Application"),
 }
 _DEPENDENCIES: Final = {
-    "bfbs": (load.PROVISIONING, "BFB", "bfb"), "dpuflavors": (load.PROVISIONING, "DPUFlavor", "flavor"),
-    "dpuservicetemplates": (load.SVC, "DPUServiceTemplate", "service-0"),
-    "dpuserviceconfigurations": (load.SVC, "DPUServiceConfiguration", "service-0"),
+    "bfbs": (load.PROVISIONING, "BFB"), "dpuflavors": (load.PROVISIONING, "DPUFlavor"),
+    "dpuservicetemplates": (load.SVC, "DPUServiceTemplate"),
+    "dpuserviceconfigurations": (load.SVC, "DPUServiceConfiguration"),
 }
-Writes = Mapping[str, Sequence[Callable[[], Awaitable[None]]]]
+Tree = dict[str, Any]
+Call = Callable[[], Awaitable[object]]
 
 
 async def measure(host: Bare, namespace: str) -> dict[str, float]:
-    """Writes per second by label (`audit.Write.label`), each the median of some rounds.
+    """Writes per second by label (`audit.Write.label`).
 
-    `namespace` is where the controllers have worked; other namespaces are made beside it.
+    `namespace` is where the controllers have worked; another one is made beside it, and its objects are removed again.
     """
-    found: dict[str, list[float]] = {}
+    where = f"{namespace}-limit"
+    await host.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": where}})
     samples = await _samples(host, namespace)
-    for number in range(ROUNDS):
-        where = f"{namespace}-limit-{number}"
-        await host.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": where}})
-        for label, writes in _writes(host, samples, namespace, where).items():
-            began = time.perf_counter()
-            await bare.in_flight(write() for write in writes)
-            found.setdefault(label, []).append(len(writes) / (time.perf_counter() - began))
-    return {label: statistics.median(rates) for label, rates in found.items()}
+    rates = {}
+    for label, calls in _calls(host, samples, where):
+        began = time.perf_counter()
+        await bare.in_flight(call() for call in calls)
+        rates[label] = len(calls) / (time.perf_counter() - began)
+    for version, kind in (*_CHILDREN.values(), *_DEPENDENCIES.values(), (load.SVC, "DPUDeployment")):
+        home = names.DPF_NAMESPACE if kind == "Application" else where
+        await host.request("DELETE", f"{bare.collection(version, kind, home)}?labelSelector={_LABEL}")
+    return rates
 
 
 def seconds(counts: Mapping[str, int], rates: Mapping[str, float]) -> float:
@@ -54,87 +59,78 @@ def seconds(counts: Mapping[str, int], rates: Mapping[str, float]) -> float:
     return sum(count * (1 / rates[label] if label in rates else average) for label, count in counts.items())
 
 
-async def _samples(host: Bare, namespace: str) -> dict[str, list[dict[str, Any]]]:
-    """Objects of each resource as the controllers left them."""
+async def _samples(host: Bare, namespace: str) -> dict[str, list[Tree]]:
+    """Objects of each resource as the controllers left them; of dependencies there are few, so one is repeated."""
     found = {"dpudeployments": await host.list(load.SVC, "DPUDeployment", namespace)}
     for resource, (version, kind) in _CHILDREN.items():
         where = names.DPF_NAMESPACE if kind == "Application" else namespace
         found[resource] = await host.list(version, kind, where)
     found["events"] = await host.list("v1", "Event", namespace)
+    for resource, (version, kind) in _DEPENDENCIES.items():
+        one = (await host.list(version, kind, namespace))[0]
+        found[resource] = [{**one, "metadata": {**one["metadata"], "name": f"copy-{n}"}} for n in range(COPIES)]
     return {resource: objects[:SAMPLE] for resource, objects in found.items()}
 
 
-def _writes(
-    host: Bare, samples: Mapping[str, Sequence[dict[str, Any]]], namespace: str, where: str
-) -> Writes:
-    """In an order in which every object is there when it is patched."""
-    writes: dict[str, list[Callable[[], Awaitable[None]]]] = {}
+def _calls(host: Bare, samples: Mapping[str, Sequence[Tree]], where: str) -> Iterator[tuple[str, list[Call]]]:
+    """Requests by label, in an order in which every object is there when it is patched."""
     copies = {resource: [_copy(obj, where) for obj in objects] for resource, objects in samples.items()}
     for resource in _CHILDREN:
-        writes[f"apply new {resource}"] = [_apply(host, obj) for obj in copies[resource]]
-    writes["create dpudeployments"] = [_create(host, obj) for obj in copies["dpudeployments"]]
-    writes["create events"] = [_create(host, obj) for obj in copies["events"]]
+        yield f"apply new {resource}", [_apply(host, obj) for obj in copies[resource]]
+    for resource in ("dpudeployments", "events", *_DEPENDENCIES):
+        yield f"create {resource}", [_create(host, obj) for obj in copies[resource]]
+    for resource in ("dpudeployments", "dpuservices", "dpuserviceinterfaces", *_DEPENDENCIES):
+        mark = {"metadata": {"annotations": {"example.com/mark": "set"}}}
+        yield f"patch {resource}", [_patch(host, obj, mark) for obj in copies[resource]]
     for resource in ("dpudeployments", "dpuservices"):
-        finalizer = {"metadata": {"finalizers": ["example.com/bench"]}}
-        writes[f"patch {resource}"] = [_patch(host, obj, finalizer) for obj in copies[resource]]
-        writes[f"patch {resource}/status"] = [
-            _patch(host, copy, {"status": obj.get("status") or {}}, "status")
-            for copy, obj in zip(copies[resource], samples[resource], strict=True)
+        pairs = zip(copies[resource], samples[resource], strict=True)
+        yield f"patch {resource}/status", [
+            _patch(host, copy, {"status": obj.get("status") or {}}, "status") for copy, obj in pairs
         ]
-    for resource in ("dpuservices", "applications"):
-        edited = ({**obj, "spec": _edited(obj["spec"])} for obj in copies[resource])
-        writes[f"apply {resource}"] = [_apply(host, obj) for obj in edited]
-    claim = {"metadata": {"annotations": {names.CONSUMED_BY_ANNOTATION: "a-dpuservice"}}}
-    writes["patch dpuserviceinterfaces"] = [_patch(host, obj, claim) for obj in copies["dpuserviceinterfaces"]]
-    for resource, (version, kind, name) in _DEPENDENCIES.items():
-        target = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
-        marks = ({"metadata": {"labels": {f"example.com/{where[-1]}-{n}": ""}}} for n in range(SAMPLE // 3))
-        writes[f"patch {resource}"] = [_patch(host, target, mark) for mark in marks]
-    return {label: calls for label, calls in writes.items() if calls}
+    yield "apply dpuservices", [_apply(host, _edited_service(obj)) for obj in copies["dpuservices"]]
+    yield "patch applications", [_replace(host, obj) for obj in copies["applications"]]
 
 
-def _copy(obj: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The same object under another name, as somebody would write it."""
+def _copy(obj: Tree, where: str) -> Tree:
+    """The same object in another place, as somebody would write it."""
     metadata = {key: value for key, value in obj["metadata"].items() if key not in _SERVER_FIELDS}
-    metadata.pop("finalizers", None)
+    metadata["labels"] = {**metadata.get("labels", {}), _LABEL: ""}
     if obj["kind"] == "Application":
-        metadata["name"] = f"{where}-{metadata['name']}"[:253]
+        metadata["name"] = f"{where}-{metadata['name']}"
     else:
         metadata["namespace"] = where
-    copy = {**obj, "metadata": metadata}
-    copy.pop("status", None)
+    copy = {key: value for key, value in obj.items() if key != "status"} | {"metadata": metadata}
     if obj["kind"] == "Event":
         copy["involvedObject"] = {**copy["involvedObject"], "namespace": where}
     return copy
 
 
-def _edited(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec with another value for its chart."""
-    if "helmChart" in spec:
-        chart = spec["helmChart"]
-        return {**spec, "helmChart": {**chart, "values": {**chart["values"], "logLevel": "debug"}}}
-    helm = {"valuesObject": {**spec["source"]["helm"]["valuesObject"], "logLevel": "debug"}}
-    return {**spec, "source": {**spec["source"], "helm": {**spec["source"]["helm"], **helm}}}
+def _edited_service(obj: Tree) -> Tree:
+    """Another value for its chart."""
+    chart = obj["spec"]["helmChart"]
+    edited = {**chart, "values": {**chart["values"], "logLevel": "debug"}}
+    return {**obj, "spec": {**obj["spec"], "helmChart": edited}}
 
 
-def _apply(host: Bare, obj: dict[str, Any]) -> Callable[[], Awaitable[None]]:
+def _replace(host: Bare, obj: Tree) -> Call:
+    """Of an Application: the whole spec, with another value for its chart."""
+    helm = obj["spec"]["source"]["helm"]
+    edited = {**helm, "valuesObject": {**helm["valuesObject"], "logLevel": "debug"}}
+    spec = {**obj["spec"], "source": {**obj["spec"]["source"], "helm": edited}}
+    path = f"{bare.collection(obj['apiVersion'], obj['kind'], names.DPF_NAMESPACE)}/{obj['metadata']['name']}"
+    return lambda: host.patch_json(path, [{"op": "replace", "path": "/spec", "value": spec}])
+
+
+def _apply(host: Bare, obj: Tree) -> Call:
     return lambda: host.apply(obj)
 
 
-def _create(host: Bare, obj: dict[str, Any]) -> Callable[[], Awaitable[None]]:
+def _create(host: Bare, obj: Tree) -> Call:
     return lambda: host.create(obj)
 
 
-def _patch(
-    host: Bare, obj: Mapping[str, Any], patch: Mapping[str, Any], subresource: str = "",
-) -> Callable[[], Awaitable[None]]:
+def _patch(host: Bare, obj: Tree, patch: Tree, subresource: str = "") -> Call:
     metadata = obj["metadata"]
     return lambda: host.patch(
         obj["apiVersion"], obj["kind"], metadata["namespace"], metadata["name"], patch, subresource
     )
-
-
-def average(rates: Mapping[str, float], labels: Iterable[str]) -> float:
-    """Writes per second of an even mix of these labels, as far as they were measured."""
-    measured = [rates[label] for label in labels if label in rates]
-    return len(measured) / sum(1 / rate for rate in measured) if measured else 0.0

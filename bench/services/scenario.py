@@ -69,24 +69,39 @@ class Work:
 
 
 async def run(folder: Path, size: Size, program: Sequence[str]) -> dict[str, Any]:
-    """Everything, as it is written to JSON."""
+    """Everything, as it is written to JSON. Each round has a namespace, a process of ours and a limit of its own."""
     async with engines.running(folder, size.clusters) as servers:
         servers.index.write_bytes(msgspec.json.encode(load.index(size.services)))
         log = Log(servers.audit_logs)
-        rollouts, edits = [], []
-        async with process.running(servers.kubeconfig, folder / "controllers.log", size.clusters, program) as ours:
-            for number in range(size.rounds):
-                rollouts.append(await _rollout(servers, ours, log, size, f"tenant-{number}"))
-            for number in range(size.rounds):
-                edits.append(await _edit(servers, ours, log, size, f"tenant-{number}"))
-            idle = await _idle(ours, log, size.idle_s)
-            memory = ours.rss_mib()
-        start = await _restart(servers, folder, size, log, program)
-        rates = await limit.measure(servers.host, "tenant-0")
+        rounds = [
+            await _round(servers, log, size, f"tenant-{number}", program, is_last=number == size.rounds - 1)
+            for number in range(size.rounds)
+        ]
+    return {"rounds": rounds, "children": size.children, "needed": size.needed}
+
+
+async def _round(
+    servers: Engines, log: Log, size: Size, namespace: str, program: Sequence[str], *, is_last: bool,
+) -> dict[str, Any]:
+    log.read()
+    found: dict[str, Any] = {}
+    logs = servers.folder / "controllers.log"
+    async with process.running(servers.kubeconfig, logs, size.clusters, program) as ours:
+        found["start"] = await _start(ours, log)
+        rollout = await _rollout(servers, ours, log, size, namespace)
+        edit = await _edit(servers, ours, log, size, namespace)
+        if is_last:
+            found["idle"] = await _idle(ours, log, size.idle_s)
+        found["rss_mib"] = ours.rss_mib()
+    found["rates"] = await limit.measure(servers.host, namespace)
+    return {**found, "rollout": _report(rollout, found["rates"]), "edit": _report(edit, found["rates"])}
+
+
+async def _start(ours: Controllers, log: Log) -> dict[str, Any]:
+    """What a new process costs that finds everything as it should be."""
+    writes = await log.until(lambda _: True, agent=OURS, timeout_s=TIMEOUT_S)
     return {
-        "rates": rates, "rollouts": [_report(work, rates) for work in rollouts],
-        "edits": [_report(work, rates) for work in edits], "idle": idle, "rss_mib": memory, "restart": start,
-        "children": size.children, "needed": size.needed,
+        "cpu_s": ours.cpu_s(), "rss_mib": ours.rss_mib(), "passes": ours.passes(), "writes": audit.counts(writes)
     }
 
 
@@ -138,18 +153,6 @@ async def _idle(ours: Controllers, log: Log, seconds: float) -> dict[str, Any]:
         "seconds": seconds, "writes": len(writes), "cpu_percent": (ours.cpu_s() - cpu) / seconds * 100,
         "passes": sum(ours.passes().values()) - passes,
     }
-
-
-async def _restart(
-    servers: Engines, folder: Path, size: Size, log: Log, program: Sequence[str],
-) -> dict[str, Any]:
-    """A process that finds everything as it should be: it looks at all of it once."""
-    log.read()
-    async with process.running(servers.kubeconfig, folder / "controllers.log", size.clusters, program) as ours:
-        writes = await log.until(lambda _: True, agent=OURS, timeout_s=TIMEOUT_S)
-        return {
-            "cpu_s": ours.cpu_s(), "rss_mib": ours.rss_mib(), "passes": ours.passes(), "writes": audit.counts(writes)
-        }
 
 
 def _work(

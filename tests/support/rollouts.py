@@ -21,6 +21,7 @@ from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuservice import DPUService
 from dpf.api.dpuservicechain import DPUServiceChain
 from dpf.api.dpuserviceinterface import DPUServiceInterface
+from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Key, Object, object_key
 from dpf.kube import patches
@@ -136,11 +137,18 @@ class World:
                     del self._trees[identity]
 
     def edit(self, kind: type[Any], name: str, change: Callable[[Tree], Tree] | Tree) -> None:
-        """Somebody changes an object: by a merge patch, or by a function from tree to tree."""
+        """Somebody changes an object: by a merge patch, or by a function from tree to tree.
+
+        The controller of templates looks at once.
+        """
         old = self._trees[kind, name]
         new = change(old) if callable(change) else patches.merge(old, change)
         self._owners[kind, name] = ownership.record(old, new, self._owners.get((kind, name), {}), _SOMEBODY)
         self._store((kind, name), new)
+        if kind is DPUServiceTemplate:
+            tree = self._trees[kind, name]
+            observed = {"observedGeneration": tree["metadata"]["generation"]}
+            self._trees[kind, name] = patches.merge(tree, {"status": observed})
 
     def add(self, obj: Object) -> None:
         """Somebody makes an object."""

@@ -110,7 +110,7 @@ class Pipeline:
 
     async def _write_root(
         self, root: Object, patch: Mapping[str, Any], *, subresource: str | None, echo: bool,
-    ) -> str | results.Retry | results.Absent:
+    ) -> str | results.Retry | results.Outdated | results.Absent:
         """The new resourceVersion, or how the pass ends instead: the root is gone, or the write has to be repeated."""
         reconciler, key, kind = self._reconciler, object_key(root), type(root)
         what = subresource or "finalizers"
@@ -123,6 +123,8 @@ class Pipeline:
             ))
         except errors.NotFound:
             return results.Absent()
+        except errors.Conflict as error:
+            return results.Outdated(f"patch {what} of {kind.resource.kind} {key}: {error}")
         except errors.Error as error:
             return results.Retry(f"patch {what} of {kind.resource.kind} {key}: {error}")
         version = written.metadata.resourceVersion or ""

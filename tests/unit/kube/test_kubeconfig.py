@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from dpf.kube import errors, kubeconfig
+from dpf.kube.client import Endpoint
 
 from .certificates import Pair, a_pair
 
@@ -61,6 +62,18 @@ def test_everything_in_one_file(pair: Pair) -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert len(context.get_ca_certs()) == 1
+
+
+def test_the_endpoint_is_the_server_without_who_we_are(pair: Pair) -> None:
+    raw = a_config(
+        {"certificate-authority-data": b64(pair.certificate), "tls-server-name": "api.example", "server": "https://h:1/"},
+        {"token": SECRET},
+    )
+    assert kubeconfig.from_secret(raw, source="x").endpoint == Endpoint(
+        server="https://h:1", ca_pem=pair.certificate, tls_server_name="api.example"
+    )
+    insecure = kubeconfig.from_secret(a_config({"insecure-skip-tls-verify": True}), source="x").endpoint
+    assert (insecure.ca_pem, insecure.insecure) == (None, True)
 
 
 def test_json_and_parsed_forms_are_read_as_well() -> None:
@@ -148,6 +161,7 @@ async def test_in_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair:
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
     connection = kubeconfig.in_cluster(tmp_path)
     assert (connection.server, connection.namespace) == ("https://[fd00::1]:6443", "dpf")
+    assert connection.endpoint == Endpoint(server="https://[fd00::1]:6443", ca_pem=pair.certificate)
     assert (await connection.credentials.renew()).authorization == f"Bearer {SECRET}"
 
 
@@ -232,7 +246,7 @@ def test_the_identity_to_hand_on() -> None:
     user = {"client-certificate-data": "Yw==", "client-key-data": "aw=="}
     raw = a_config({"certificate-authority-data": "Y2E="}, user)
     identity = kubeconfig.single_identity(kubeconfig.parse(raw, source="x"))
-    assert (identity.server, identity.ca_data) == ("https://10.0.0.1:6443", "Y2E=")
+    assert (identity.cluster_name, identity.server, identity.ca_data) == ("cl", "https://10.0.0.1:6443", "Y2E=")
     assert (identity.cert_data, identity.key_data, identity.token) == ("Yw==", "aw==", "")
 
 

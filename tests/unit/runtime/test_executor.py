@@ -222,12 +222,14 @@ class Power:
 async def test_intents_go_to_the_driver(bench: Bench) -> None:
     seen: list[Power] = []
 
-    async def drive(intent: Power) -> None:
+    async def drive(intent: Power) -> str:
         seen.append(intent)
+        return "it is on"
 
     bench.drive = drive
     applied = await bench.run(step(Drive(intent=Power(on=True), because="test"), apply("a")))
     assert applied.step("step").succeeded
+    assert [outcome.answer for outcome in applied.step("step").outcomes] == ["it is on", None]
     assert seen == [Power(on=True)]
     assert bench.names() == ["a"]
 

@@ -88,14 +88,17 @@ def by_role(interfaces: Iterable[DPUServiceInterface]) -> dict[Role, list[DPUSer
 
 
 def role(interface: DPUServiceInterface) -> Role:
-    """What a DPUServiceInterface stands for; the service from its node selector if its own label is lost."""
+    """What a DPUServiceInterface stands for; the service by its node selector, else by its label.
+
+    See `services.service_of` for why.
+    """
     service = (interface.metadata.labels or {}).get(names.DPUDEPLOYMENT_SERVICE_LABEL)
     if interface.spec is None:
         return service, None
     nodes = interface.spec.template.spec
-    if service is None and nodes.nodeSelector is not None:
-        keys = (expression.key for expression in nodes.nodeSelector.matchExpressions or ())
-        service = next(filter(None, map(naming.service_of_key, keys)), None)
+    expressions = nodes.nodeSelector.matchExpressions if nodes.nodeSelector is not None else None
+    keys = (expression.key for expression in expressions or ())
+    service = next(filter(None, map(naming.service_of_key, keys)), service)
     metadata = nodes.template.metadata
     return service, (metadata.labels or {}).get(names.INTERFACE_LABEL) if metadata is not None else None
 

@@ -138,7 +138,7 @@ async def _with_name_holders(cache: Cache, client: Client, found: Snapshot) -> S
 
     What turns out to be the deployment's own was created a moment ago, and the cache has not heard of it.
     """
-    wanted = list(_new_names(found))
+    wanted = list(dict.fromkeys(_new_names(found)))
     if not wanted or next(dependencies.problems(found), None) is not None:
         return found
     holders = await asyncio.gather(*(_holder(cache, client, kind, key) for kind, key in wanted))
@@ -155,9 +155,10 @@ async def _with_name_holders(cache: Cache, client: Client, found: Snapshot) -> S
 
 def _new_names(found: Snapshot) -> Iterator[Identity]:
     """Plain names of children that are not there yet. One with a predecessor gets another name anyway."""
-    for kind, name in _first_names(found):
-        if name not in _names_of(found.children, kind):
-            yield kind, Key(found.key.namespace, name)
+    children = found.children
+    every = (*children.services, *children.interfaces, *children.chains, *children.dpusets)
+    taken = {(type(child), child.metadata.name) for child in every}
+    return ((kind, Key(found.key.namespace, name)) for kind, name in _first_names(found) if (kind, name) not in taken)
 
 
 def _first_names(found: Snapshot) -> Iterator[tuple[type[Object], str]]:
@@ -177,11 +178,6 @@ def _first_names(found: Snapshot) -> Iterator[tuple[type[Object], str]]:
         yield DPUServiceChain, naming.chain_name(deployment)
     for entry in spec.dpus.dpuSets or ():
         yield DPUSet, naming.dpuset_name(deployment, entry.nameSuffix)
-
-
-def _names_of(children: Children, kind: type[Object]) -> set[str]:
-    every = (*children.services, *children.interfaces, *children.chains, *children.dpusets)
-    return {child.metadata.name for child in every if isinstance(child, kind)}
 
 
 def _interfaces(configuration: DPUServiceConfiguration | None) -> list[str]:

@@ -111,15 +111,20 @@ def plan_removal(service: DPUService, *, because: str) -> Iterator[Action]:
 
 
 def service_of(service: DPUService) -> str | None:
-    """Key of the service in the deployment; from its pods' label or its node selector if its own label is lost."""
+    """Key of the service in the deployment.
+
+    Node selector and pods say it as well as the label does, and are less easily edited by hand: a label that was
+    changed or taken off must not cost a running service.
+    """
     label = names.DPUDEPLOYMENT_SERVICE_LABEL
     daemonset = service.spec.serviceDaemonSet if service.spec is not None else None
-    pods = (daemonset.labels or {}).get(label) if daemonset is not None else None
-    found = (service.metadata.labels or {}).get(label) or pods
-    if found is not None or daemonset is None or daemonset.nodeSelector is None:
-        return found
-    keys = (e.key for term in daemonset.nodeSelector.nodeSelectorTerms for e in term.matchExpressions or ())
-    return next(filter(None, map(naming.service_of_key, keys)), None)
+    if daemonset is not None:
+        terms = daemonset.nodeSelector.nodeSelectorTerms if daemonset.nodeSelector is not None else ()
+        keys = (expression.key for term in terms for expression in term.matchExpressions or ())
+        found = next(filter(None, map(naming.service_of_key, keys)), None) or (daemonset.labels or {}).get(label)
+        if found is not None:
+            return found
+    return (service.metadata.labels or {}).get(label)
 
 
 def is_disruptive(spec: DPUServiceConfigurationSpec) -> bool:

@@ -30,7 +30,7 @@ def test_the_life_of_a_token_in_seconds(duration: str | None, seconds: int | Non
 
 def test_missing_namespaces_are_default() -> None:
     found = read(account=Key("", "a"), secret=Key("", "b"), target=Key("", "c"))
-    assert (found.account, found.secret, found.target) == (Key("default", "a"), Key("default", "b"), Key("default", "c"))
+    assert [found.account, found.secret, found.target] == [Key("default", name) for name in "abc"]
 
 
 def test_no_target_is_the_host() -> None:

@@ -48,7 +48,8 @@ def test_interface_of_a_service() -> None:
         "svc.dpu.nvidia.com/dpudeployment-service": "producer",
     }
     assert metadata.annotations == service.metadata.annotations
-    assert [(o.kind, o.name, o.uid, o.controller, o.blockOwnerDeletion) for o in metadata.ownerReferences] == [
+    owners = sorted(metadata.ownerReferences, key=lambda owner: owner.kind)
+    assert [(o.kind, o.name, o.uid, o.controller, o.blockOwnerDeletion) for o in owners] == [
         ("DPUDeployment", "dd", f"uid-{NS}-dd", True, True),
         ("DPUService", "dd-producer", service.metadata.uid, False, False),
     ]
@@ -175,7 +176,9 @@ def test_interface_of_a_service_made_anew_names_its_new_owner() -> None:
     found.converge()
     (interface,) = found.list(DPUServiceInterface)
 
-    assert [o.uid for o in interface.metadata.ownerReferences][1] == found.get(DPUService, "dd-producer").metadata.uid
+    assert {o.uid for o in interface.metadata.ownerReferences} == {
+        f"uid-{NS}-dd", found.get(DPUService, "dd-producer").metadata.uid,
+    }
 
 
 def test_name_that_two_interfaces_would_have() -> None:
