@@ -68,8 +68,8 @@ def _print(size: Size, results: Mapping[str, Any]) -> None:
     print(
         f"\nidle for {idle['seconds']:.0f} s: {idle['writes']} writes, {idle['cpu_percent']:.1f} % of a core,"
         f" {idle['passes']:.0f} passes\n"
-        f"a new process finds {size.deployments * (size.rounds - 1)} settled DPUDeployments: {start['cpu_s']:.1f} s CPU,"
-        f" {start['rss_mib']:.0f} MiB, {sum(start['writes'].values())} writes\n"
+        f"a new process finds {size.deployments * (size.rounds - 1)} settled DPUDeployments: {start['cpu_s']:.1f} s"
+        f" CPU, {start['rss_mib']:.0f} MiB, {sum(start['writes'].values())} writes\n"
     )
     for kind, cost in results["passes"].items():
         print(f"unchanged pass over a {kind}: {cost['ms']:.2f} ms CPU, {cost['writes']} writes")

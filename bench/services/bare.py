@@ -17,6 +17,7 @@ import msgspec
 from dpf.kube.http import POOL
 
 AGENT: Final = "bench"
+JSON: Final = "application/json"
 MERGE: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
@@ -62,7 +63,7 @@ class Bare:
         answer = msgspec.json.decode(await self.request("GET", collection(version, kind, namespace)))
         return [{"apiVersion": version, "kind": kind, **item} for item in answer["items"]]
 
-    async def request(self, method: str, path: str, body: bytes | None = None, type_: str = "application/json") -> bytes:
+    async def request(self, method: str, path: str, body: bytes | None = None, type_: str = JSON) -> bytes:
         """The body of a 2xx answer. Raises Refused."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=POOL, ssl=self._tls)

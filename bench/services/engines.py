@@ -149,6 +149,6 @@ async def _register(host: Bare, name: str, cluster: ClusterFiles) -> None:
     )
 
 
-def _object(version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
+def _object(version: str, kind: str, name: str, **fields: object) -> dict[str, Any]:
     metadata = {"name": name, "namespace": names.DPF_NAMESPACE}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **fields}

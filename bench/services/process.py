@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,20 +62,21 @@ async def running(
         "--metrics-address", f"127.0.0.1:{port}",
     ]
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            argv, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         )
     try:
         found = Controllers(process.pid, port)
         async with asyncio.timeout(_START_S):
             while not _is_connected(found, dpu_clusters):
-                if process.poll() is not None:
+                if process.returncode is not None:
                     raise RuntimeError(f"the controllers ended with {process.returncode}; see {log}")
                 await asyncio.sleep(0.05)
         yield found
     finally:
-        process.terminate()
-        process.wait()
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
 
 
 def _is_connected(controllers: Controllers, dpu_clusters: int) -> bool:

@@ -25,7 +25,7 @@ from bench.services.engines import Engines
 from bench.services.process import Controllers
 
 OURS: Final = "pydpf"
-TIMEOUT_S: Final = 60.0
+TIMEOUT_S: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,8 +79,11 @@ class World:
         )
         return dataclasses.replace(found, foreign=frozenset(self.foreign))
 
-    def step(self) -> list[Action]:
-        """One pass; what it did. A step with findings stops the later ones, as the executor has it."""
+    def step(self, *, cut: int | None = None) -> list[Action]:
+        """One pass; what it did. A step with findings stops the later ones, as the executor has it.
+
+        `cut` ends the pass after so many actions, as if the process had been killed.
+        """
         snapshot = self.snapshot()
         deleting = snapshot.deployment.metadata.deletionTimestamp is not None
         self.plan = (planner.plan_teardown if deleting else planner.plan)(snapshot, NOW)
@@ -88,6 +91,8 @@ class World:
         self._time += 1
         for step in self.plan.steps:
             for action in step.actions:
+                if len(done) == cut:
+                    return done
                 self.carry_out(action)
                 done.append(action)
             if step.findings and step.blocks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.support import crash
 from tests.support import dpuservicetemplates as some
@@ -12,6 +14,7 @@ from tests.support.world import World
 from dpf.api import core, names
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.meta import ObjectMeta
+from dpf.kube import errors
 from dpf.services.dpuservicetemplate.readings import LONGEST_PAUSE_S
 from dpf.services.helm import mirrors
 from dpf.services.helm.memory import MemoryCharts
@@ -415,3 +418,44 @@ async def test_a_hanging_repository_is_looked_at_less_and_less(charts: MemoryCha
             passes += await manager.settle()
         assert passes < 40
         assert len(charts.asked) == 1
+
+
+async def test_a_repository_that_hangs_again_costs_the_api_server_nothing(charts: MemoryCharts) -> None:
+    world = a_stage()
+    charts.set(some.a_source(), DOWN)
+    async with some.running(world, charts) as manager:
+        charts.set(some.a_source(), None)
+        await some.pass_time(world, manager, 5)
+        before = len(world.host.requests)
+        await some.pass_time(world, manager, 60)
+        assert [str(request) for request in world.host.requests[before:] if request.verb in ("get", "list")] == []
+        assert some.condition(world).message == f"Error occurred: {DOWN}"
+
+
+async def test_nobody_goes_on_asking_for_what_is_deleted_or_changed(charts: MemoryCharts) -> None:
+    def asking() -> int:
+        return len([task for task in asyncio.all_tasks() if task.get_name().startswith("chart ")])
+
+    charts.set(some.a_source(), None)
+    charts.set(some.a_source(version="v9"), None)
+    world = a_stage()
+    async with some.running(world, charts) as manager:
+        await some.edit(world, version="v9")
+        await manager.settle()
+        await turns()
+        assert (asking(), len(charts.asked)) == (1, 2)
+        await world.host.delete(DPUServiceTemplate, "producer", some.NAMESPACE)
+        await manager.settle()
+        await turns()
+        assert asking() == 0
+
+
+async def test_certificates_that_cannot_be_read_are_not_taken_for_absent(charts: MemoryCharts) -> None:
+    world = a_stage()
+    world.host.add(some.a_repository_secret())
+    world.host.fail_next(lambda request: request.kind == "ConfigMap", errors.Unreachable("no connection"))
+    async with some.running(world, charts) as manager:
+        assert charts.asked == []
+        await some.pass_time(world, manager, 2)
+        assert some.is_usable(world)
+        assert charts.asked[0][1].credentials is not None

@@ -25,7 +25,7 @@ class StepName(StrEnum):
 
 
 def plan(snapshot: Snapshot) -> Plan:
-    """When to look again, and what holds up. Versions that are still right hold nothing up."""
+    """When to look again, and what we wait for. Whether that makes the template unready, `status` says."""
     match snapshot.outcome:
         case None:
             return _held_up(Severity.INVALID, snapshot.problem or "", None)
@@ -33,16 +33,11 @@ def plan(snapshot: Snapshot) -> Plan:
             return Plan(steps=(Step(name=StepName.CHART),))
         case Reading(since_s=since_s):
             wake = max(_SOONEST_S, _SHARE * since_s)
-            if snapshot.is_current:
-                return Plan(steps=(Step(name=StepName.CHART),), wake_after_s=wake)
-            if since_s < UNSAID_S:
+            if since_s < UNSAID_S and not snapshot.is_current:
                 return Plan(paused=True, wake_after_s=wake)
             return _held_up(Severity.WAITING, "the chart is being read", wake)
         case Failed(why=why, retry_in_s=retry_in_s):
-            wake = max(_SOONEST_S, retry_in_s)
-            if snapshot.is_current:
-                return Plan(steps=(Step(name=StepName.CHART),), wake_after_s=wake)
-            return _held_up(Severity.BLOCKED, why, wake)
+            return _held_up(Severity.BLOCKED, why, max(_SOONEST_S, retry_in_s))
 
 
 def plan_teardown(_: Snapshot) -> Plan:

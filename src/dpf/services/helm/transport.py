@@ -264,11 +264,9 @@ async def _pour(response: aiohttp.ClientResponse, sink: Sink, limit: int) -> Non
         for piece in inflater.feed(chunk) if inflater is not None else (chunk,):
             size += len(piece)
             if max(size, raw) > limit:
-                break
+                raise ChartError(f"{place(response.url)} answers with more than {limit >> 20} MiB", retryable=False)
             if sink(piece):
                 return
-        if max(size, raw) > limit:
-            raise ChartError(f"{place(response.url)} answers with more than {limit >> 20} MiB", retryable=False)
     if inflater is not None and not inflater.complete:
         raise ChartError(f"the answer of {place(response.url)} ends early")
 

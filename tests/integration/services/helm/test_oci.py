@@ -165,6 +165,15 @@ async def test_no_password_is_told_too(site: Site, basic: bool) -> None:
     assert "401 Unauthorized" in await ask(site)
 
 
+async def test_a_token_that_is_not_accepted_is_not_asked_for_again(site: Site) -> None:
+    registry = Registry(site, password="hunter2")
+    registry.push(NAME, "v0.0.1")
+    registry.serve_tokens()
+    site.pages["/token"] = page(b'{"token": "another"}')
+    assert "401 Unauthorized" in await ask(site, site.access("me", "hunter2"))
+    assert site.paths == [MANIFEST, "/token", MANIFEST]
+
+
 async def test_a_log_in_at_another_site_is_not_given_the_password(site: Site) -> None:
     async with chartservers.a_site("127.0.0.2") as other:
         registry = Registry(site, password="hunter2", realm=f"{other.url}/token")

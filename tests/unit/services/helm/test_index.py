@@ -186,6 +186,12 @@ def test_too_many_small_things_are_refused() -> None:
         index.read(raw, chart="beta", version="1")
 
 
+def test_nesting_without_end_is_refused() -> None:
+    raw = b"entries:\n  beta:\n  - x: " + b"[" * 900 + b"]" * 900 + b"\n    version: '1'\n"
+    with pytest.raises(ChartError, match="too complex"):
+        index.read(raw, chart="beta", version="1")
+
+
 def test_others_may_be_large_and_are_not_kept() -> None:
     cutter = index.Cutter("zeta")
     cutter.feed(b"apiVersion: v1\nentries:\n")
