@@ -1,18 +1,36 @@
-"""One platform for all end-to-end tests of a session."""
+"""One platform for all end-to-end tests of a session, and what some of them need beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from tests.support import ownrepository, tenants
 from tests.support import platform as platforms
-from tests.support.platform import Platform
+from tests.support.ownrepository import Repository
+from tests.support.platform import Platform, Standin
 
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     """A platform with two emulated DPUs."""
     with platforms.platform() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def standin(platform: Platform) -> Iterator[Standin]:
+    """Somebody speaks for provisioning and chains, and the two DPUs stand in the racks of the users' guide."""
+    for node, rack in (("dpu-1", tenants.Where.FIRST), ("dpu-2", tenants.Where.SECOND)):
+        platform.kubectl("label", "node", node, f"{tenants.RACK}={rack.value}", "--overwrite", dpu=True)
+    with platforms.standin(platform) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def repository(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """A chart repository that a test may stop; `mended` starts it again."""
+    with ownrepository.serving(platform, tmp_path_factory.mktemp("repository")) as made:
         yield made
 
 

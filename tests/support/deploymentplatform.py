@@ -12,7 +12,7 @@ when a test says so, for it is them that an upgrade waits for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ import msgspec
 from tests.support import dpudeployments as some
 from tests.support import dpuservices
 from tests.support import world as worlds
+from tests.support.crash import Crash
 from tests.support.world import World
 from tools.standin.controllers import BFBSpokesman, ChainSpokesman, InterfaceSpokesman
 
@@ -35,7 +36,7 @@ from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Condition, Key, Object, ObjectMeta
-from dpf.kube.memory import MemoryCluster
+from dpf.kube.memory import MemoryCluster, Request
 from dpf.runtime import conditions
 from dpf.runtime.controller import Controller
 from dpf.runtime.manager import Manager
@@ -68,8 +69,10 @@ class Platform:
     world: World
     charts: MemoryCharts
     choose: Choose = lambda due: due[0]
-    is_settling: bool = False
-    """The controllers are at work, rather than those whom the test plays."""
+    at_work: str | None = None
+    """Name of the controller whose pass it is; None while the test plays somebody."""
+    passes: int = 0
+    """How many passes there were, of all controllers."""
     manager: Manager = field(init=False)
 
     @property
@@ -92,9 +95,8 @@ class Platform:
 
     async def settle(self) -> None:
         """Everybody reacts, until nobody has anything to do."""
-        self.is_settling = True
-        await self.manager.settle(self.choose)
-        self.is_settling = False
+        await self.manager.settle(self._next)
+        self.at_work = None
 
     async def wait(self, seconds: float) -> None:
         """Time passes, in steps in which everybody reacts."""
@@ -169,12 +171,16 @@ class Platform:
         await self.settle()
         return self.world.writes[before:]
 
-    def end_state(self) -> dict[str, Any]:
-        """All that matters, without what differs between two equal lives."""
-        state = self.world.state(*KINDS)
+    def end_state(self, *kinds: type[Object]) -> dict[str, Any]:
+        """All that matters, without what differs between two lives that come to the same."""
+        state = self.world.state(*(kinds or KINDS))
         for tree in state.values():
             # Of several controllers each adds its own, whoever comes first.
             tree["metadata"].get("finalizers", []).sort()
+            tree["metadata"].get("annotations", {}).pop("dpu.nvidia.com/consumed-by-uid", None)
+            status = tree.get("status") or {}
+            for told in (status, *status.get("conditions", ())):
+                told.pop("observedGeneration", None)
         return state
 
     def set_chart(self, template: DPUServiceTemplate | HelmChartSource, answer: dict[str, str] | ChartError) -> None:
@@ -226,6 +232,11 @@ class Platform:
         assert spec.dpuTemplate.spec.nodeEffect is not None
         return spec.dpuTemplate.spec.nodeEffect.applyOnLabelChange
 
+    def _next(self, due: Sequence[Controller]) -> Controller:
+        chosen = self.choose(due)
+        self.at_work, self.passes = chosen.reconciler.name, self.passes + 1
+        return chosen
+
     def _controllers(self, world: World) -> list[Reconciler[Any, Any]]:
         return [
             DPUDeploymentController(clusters=world.registry), DPUServiceController(clusters=world.registry),
@@ -265,6 +276,45 @@ def unsaid(obj: T) -> T:
     if not isinstance(obj, DPUServiceTemplate):
         return obj
     return msgspec.structs.replace(obj, status=type(obj)().status)
+
+
+async def kill_everywhere(make: Callable[[], Platform], live: Callable[[Platform], Awaitable[None]]) -> int:
+    """Assert that a kill after any write of the controller of DPUDeployments ends as an undisturbed life does.
+
+    `live` starts the controllers and tells a story; after a kill it is told again from its beginning. Returns how many
+    kills were tried.
+    """
+    undisturbed = make()
+    await live(undisturbed)
+    expected = undisturbed.end_state()
+    for n in range(1, 1000):
+        platform = make()
+        kill = _Kill(platform, n)
+        try:
+            await live(platform)
+        except Crash:
+            platform.at_work = None
+            await live(platform)
+        if kill.last is None:
+            return n - 1
+        assert platform.end_state() == expected, f"killed after write {n}: {kill.last}"
+    raise AssertionError("still writing")
+
+
+class _Kill:
+    """The `at`-th write of the controller of DPUDeployments ends the process; `last` is that write."""
+
+    def __init__(self, platform: Platform, at: int) -> None:
+        self._platform, self._left = platform, at
+        self.last: Request | None = None
+        platform.host.after_write = self._after_write
+
+    def _after_write(self, request: Request) -> None:
+        if self._platform.at_work == DPUDeploymentController.name and request.kind != "Event":
+            self._left -= 1
+            if self._left == 0:
+                self.last = request
+                raise Crash(f"after {request}")
 
 
 def interfaces_of(platform: Platform) -> dict[str, tuple[str, str]]:

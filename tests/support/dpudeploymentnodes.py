@@ -59,7 +59,7 @@ def a_deployment(
 
 def an_agent(
     name: str, *, owner: str = "dd", in_cluster: bool = True, selector: bool = True, paused: bool = False,
-    created: str = some.LONG_AGO,
+    created: str = some.LONG_AGO, deleting: bool = False,
 ) -> DPUService:
     """A DPUService `agent` of a DPUDeployment, which runs in the host cluster."""
     expressions = [{"key": key(owner, "agent"), "operator": "In", "values": [name]},
@@ -75,7 +75,7 @@ def an_agent(
         apiVersion="svc.dpu.nvidia.com/v1alpha1", kind="DPUDeployment", name=owner, uid=f"uid-tenant-{owner}",
         controller=True,
     )
-    meta = some.metadata(name, labels={
+    meta = some.metadata(name, deleting=deleting, labels={
         names.OWNED_BY_DPUDEPLOYMENT_LABEL: naming.owner_value(Key(some.TENANT, owner)),
         names.DPUDEPLOYMENT_SERVICE_LABEL: "agent",
     })

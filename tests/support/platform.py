@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,35 @@ class Platform:
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"helmChart": {"source": source, "values": {"image": image}}, **spec},
         }
+
+
+@dataclass(frozen=True)
+class Standin:
+    """The process that speaks for provisioning and chains (`tools.standin`)."""
+
+    process: subprocess.Popen[bytes]
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """For the length of a block no BFB, DPUSet, chain or interface becomes ready: an upgrade stops half-way."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def standin(made: Platform) -> Iterator[Standin]:
+    """The stand-in for `made`, for the length of a block."""
+    argv = [sys.executable, "-m", "tools.standin", "--kubeconfig", made.environment["HOST_KUBECONFIG"]]
+    with (made.state / "logs" / "standin.log").open("ab") as log:
+        process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield Standin(process)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
 
 
 @contextmanager

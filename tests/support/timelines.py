@@ -22,10 +22,10 @@ from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import LabelSelectorRequirement, Object
 from dpf.kube.memory import Request
-from dpf.runtime.controller import Controller
 from dpf.services.dpudeployment import revisions
+from dpf.services.dpudeployment.controller import DPUDeploymentController
 
-WRITER = "dpudeployment"
+WRITER = DPUDeploymentController.name
 _PREFIX = "svc.dpu.nvidia.com/"
 _VERSIONS = ("dpuservice-version", "dpuservicechain-version")
 _FOLLOWED: tuple[type[Object], ...] = (DPUDeployment, *some.CHILDREN, *some.DEPENDENCIES)
@@ -38,12 +38,10 @@ class Timeline:
         self._platform = platform
         self._name, self._namespace = deployment, namespace
         self._lines = [title, "=" * len(title), ""]
-        self._passes: list[list[str]] = []
-        self._at_work: Controller | None = None
+        self._passes: dict[int, list[str]] = {}
         self._before: dict[str, Any] | None = None
         self._steps = 0
         self._shown: dict[str, Sequence[Sequence[str]]] = {}
-        platform.choose = self._choose
         platform.host.on_request = self._request_comes
         platform.host.after_write = self._was_written
 
@@ -69,21 +67,15 @@ class Timeline:
 
     # Listening.
 
-    def _choose(self, due: Sequence[Controller]) -> Controller:
-        self._at_work = due[0]
-        if self._at_work.reconciler.name == WRITER:
-            self._passes.append([])
-        return due[0]
-
     def _request_comes(self, request: Request) -> None:
         if request.is_write:
             self._before = self._find(request)
 
     def _was_written(self, request: Request) -> None:
-        is_ours = self._at_work is not None and self._at_work.reconciler.name == WRITER
-        if is_ours and self._platform.is_settling and request.kind != "Event":
+        if self._platform.at_work == WRITER and request.kind != "Event":
             what = _word(request, self._before, self._find(request))
-            self._passes[-1].append(what if request.subresource else f"{what} {request.kind} {request.key.name}")
+            writes = self._passes.setdefault(self._platform.passes, [])
+            writes.append(what if request.subresource else f"{what} {request.kind} {request.key.name}")
 
     def _find(self, request: Request) -> dict[str, Any] | None:
         kind = next((kind for kind in _FOLLOWED if kind.resource.kind == request.kind), None)
@@ -102,12 +94,11 @@ class Timeline:
         return [*_table(rows), ""] if len(rows) > 1 else [f"   {kind}s: none any more", ""]
 
     def _writes(self) -> list[str]:
-        passes = [writes for writes in self._passes if writes]
-        self._passes = []
+        passes, self._passes = self._passes, {}
         if not passes:
             return ["   writes nothing", ""]
         lines: list[str] = []
-        for writes in passes:
+        for writes in passes.values():
             lines += [f"   {'- ' if number == 0 else '  '}{write}" for number, write in enumerate(writes)]
         return [*lines, ""]
 
@@ -214,7 +205,9 @@ def _word(request: Request, before: Mapping[str, Any] | None, after: Mapping[str
         return request.subresource if before != after else f"{request.subresource} (changes nothing)"
     if before is None:
         return "create"
-    if after is None or _is_deleting(after) and not _is_deleting(before):
+    if after is None:
+        return "delete" if request.verb == "delete" else "let go of"
+    if _is_deleting(after) and not _is_deleting(before):
         return "delete"
     paused = [tree["spec"].get("paused", False) for tree in (before, after)]
     specs = [{**tree["spec"], "paused": None} for tree in (before, after)]

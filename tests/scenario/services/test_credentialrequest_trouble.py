@@ -227,6 +227,28 @@ async def test_a_token_that_is_refused_is_told_and_asked_for_again() -> None:
     assert stage.is_ready(world)
 
 
+async def test_one_answer_that_fails_is_asked_for_again() -> None:
+    world = stage.a_stage()
+    world.dpus[DPU].fail_next(lambda r: r.full_verb == "get" and r.kind == "ServiceAccount", errors.Timeout("too late"))
+    world.host.add(stage.a_request())
+    async with stage.running(world) as manager:
+        assert stage.condition(world, ACCOUNT_CONDITION).message == (
+            "Error occurred: error while getting DPU cluster dpu-1: too late"
+        )
+        await world.clock.run_for(11)
+        await manager.settle()
+        assert stage.is_ready(world)
+        world.dpus[DPU].fail_next(
+            lambda r: r.full_verb == "get" and r.kind == "ServiceAccount", errors.Timeout("too late")
+        )
+        await remove_request(world)
+        await manager.settle()
+        assert exists(world)
+        await world.clock.run_for(11)
+        await manager.settle()
+    assert not exists(world)
+
+
 async def test_a_namespace_that_is_missing_is_told_and_waited_for() -> None:
     world = stage.a_stage()
     world.host.add(stage.a_request(account=Key("later", "robot")))

@@ -154,6 +154,19 @@ async def test_versions_of_the_same_source_stand_while_the_repository_is_down(
         assert some.template(world).status.versions == DOCA
 
 
+async def test_a_new_process_need_not_wait_for_a_repository_that_hangs(charts: MemoryCharts) -> None:
+    """What was edited while no process ran is reported at once, if it is not the source."""
+    world = a_stage()
+    async with some.running(world, charts):
+        pass
+    charts.set(some.a_source(), None)
+    patch = {"spec": {"resourceRequirements": {"cpu": "2"}}}
+    await world.host.patch(DPUServiceTemplate, "producer", some.NAMESPACE, patch=patch)
+    async with some.running(world, charts):
+        assert some.is_usable(world)
+        assert some.template(world).status.versions == DOCA
+
+
 async def test_versions_of_another_source_go_when_the_new_one_cannot_be_read(charts: MemoryCharts) -> None:
     world = a_stage()
     charts.set(some.a_source(version="v9"), DOWN)

@@ -34,7 +34,7 @@ class Kind:
 
     view: type[Any]
     conditions_of: Callable[[Any], Sequence[Condition]] = verdicts.own_conditions
-    note_of: Callable[[Any], str] = verdicts.no_note
+    note_of: Callable[[Any], str] = verdicts.stale_note
     labels: str | None = None
     groups: bool = True
     identity: Callable[[Key], Hashable] = by_key
@@ -96,7 +96,8 @@ class Inventory:
 
 ROOT: Final = Kind(view=views.DPFOperatorConfigView)
 APPLICATION: Final = Kind(
-    view=views.ApplicationView, conditions_of=verdicts.application_conditions, labels=names.DPUSERVICE_NAME_LABEL
+    view=views.ApplicationView, conditions_of=verdicts.application_conditions, note_of=verdicts.no_note,
+    labels=names.DPUSERVICE_NAME_LABEL,
 )
 BFB: Final = Kind(view=views.BFBView, conditions_of=verdicts.bfb_conditions)
 CREDENTIAL_REQUEST: Final = Kind(view=views.DPUServiceCredentialRequestView)

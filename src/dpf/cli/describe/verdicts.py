@@ -26,6 +26,7 @@ from dpf.runtime import conditions
 WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "StatefulSet", "ReplicaSet", "Job", "CronJob", "Pod"})
 HEALTHY: Final = "Healthy"
 PAUSED: Final = "Paused"
+STALE: Final = "Changed since; its controller has not looked at it yet"
 
 
 def own_conditions(view: View) -> Sequence[Condition]:
@@ -60,18 +61,29 @@ def application_conditions(view: ApplicationView) -> Sequence[Condition]:
     return [_application_ready(status), *map(_reported, status.conditions or ()), *map(_workload, _workloads(status))]
 
 
-def no_note(_: View) -> str:
-    """For kinds whose conditions say everything."""
+def no_note(_: ApplicationView) -> str:
+    """Argo CD's verdicts carry no generation."""
     return ""
+
+
+def stale_note(view: View) -> str:
+    """What is said about an older generation may not hold for this one: whoever waits for the object knows that."""
+    ready = conditions.find(own_conditions(view), conditions.READY)
+    seen = ready.observedGeneration if ready is not None else None
+    return STALE if seen is not None and seen < (view.metadata.generation or 0) else ""
 
 
 def service_note(view: DPUServiceView) -> str:
     """A paused DPUService keeps its conditions, so that only its spec tells an old revision from the current one."""
-    return PAUSED if at(view.spec, "paused") is True else ""
+    return PAUSED if at(view.spec, "paused") is True else stale_note(view)
 
 
 def dpuset_note(view: DPUSetView) -> str:
     """How many DPUs are in which phase: `DPUs: 1 OS Installing, 2 Ready`."""
+    return ". ".join(filter(None, (stale_note(view), _phases(view))))
+
+
+def _phases(view: DPUSetView) -> str:
     found = view.status.dpuStatistics
     counts = found.items() if isinstance(found, dict) else ()
     phases = ", ".join(f"{count} {phase}" for phase, count in sorted(counts) if isinstance(count, int) and count)

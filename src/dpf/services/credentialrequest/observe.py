@@ -124,7 +124,7 @@ async def _account(
                 return cached
         return await _read(client, core.ServiceAccount, name)
     except errors.Error as error:
-        return Unusable(why=str(error))
+        return Unusable(why=str(error), passing=True)
 
 
 def _cached_secret(cache: Cache, asked: Wanted | wanted.Invalid) -> core.Secret | None:

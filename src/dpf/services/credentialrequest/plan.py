@@ -27,6 +27,8 @@ from dpf.services.credentialrequest.snapshot import Connecting, Endpoint, Place,
 from dpf.services.credentialrequest.wanted import Wanted
 
 AT_ONCE_S: Final = 0.0
+ASK_AGAIN_S: Final = 10.0
+"""After an answer that failed while its cluster is connected."""
 LOOK_AGAIN_S: Final = 60.0
 """When something of somebody else's is in the way: nobody tells us when it goes."""
 
@@ -79,7 +81,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     if isinstance(target.account, Connecting):
         return _stopped(Severity.WAITING, f"{target.where} is being connected")
     if target.problem is not None:
-        return _stopped(Severity.BLOCKED, target.problem)
+        return _stopped(Severity.BLOCKED, target.problem, wake_after_s=_ask_again_s(target))
     unfit = build.problem(asked, _endpoint(target))
     if unfit is not None:
         return _stopped(Severity.INVALID, unfit)
@@ -97,7 +99,7 @@ def plan_teardown(snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG001 - 
     accounts = [_remove_account(snapshot, place) for place in (snapshot.recorded, snapshot.target) if place]
     findings = [_cannot_remove(recorded)] if recorded else []
     secrets = [s for s in (snapshot.secret, *snapshot.others) if s and credential.secret_belongs(s, snapshot.request)]
-    return Plan(release=True, steps=(
+    return Plan(release=True, wake_after_s=_ask_again_s(recorded), steps=(
         Step(
             name=StepName.ACCOUNT, actions=tuple(a for a in accounts if a), findings=tuple(f for f in findings if f),
         ),
@@ -131,8 +133,13 @@ def _move(snapshot: Snapshot) -> Plan:
         steps=(Step(
             name=StepName.MOVE, actions=(remove,) if remove else (), findings=(finding,) if finding else (),
         ),),
-        wake_after_s=None if finding else AT_ONCE_S,
+        wake_after_s=_ask_again_s(former) if finding else AT_ONCE_S,
     )
+
+
+def _ask_again_s(place: Place | None) -> float | None:
+    failed = isinstance(place.account, Unusable) and place.account.passing if place else False
+    return ASK_AGAIN_S if failed else None
 
 
 def _make(snapshot: Snapshot, asked: Wanted, target: Place, now: datetime) -> Plan:
@@ -173,7 +180,7 @@ def _secret_action(snapshot: Snapshot, asked: Wanted, target: Place, now: dateti
     held = credential.held(snapshot, asked)
     mark = credential.read_mark(held) if held else None
     exists = snapshot.secret is not None
-    if held is None or mark is None or not credential.wait_s(mark, snapshot.request.metadata.uid or "", now):
+    if held is None or mark is None or not _wait_s(mark, snapshot, now):
         intent = IssueCredential(
             request=snapshot.key, wanted=asked, cluster=target.cluster, endpoint=_endpoint(target), exists=exists,
             inputs=credential.current_inputs(target, asked) or "", requested=_rfc3339(now),
@@ -200,7 +207,11 @@ def _endpoint(target: Place) -> Endpoint:
 def _wake_after_s(snapshot: Snapshot, asked: Wanted, now: datetime) -> float | None:
     held = credential.held(snapshot, asked)
     mark = credential.read_mark(held) if held else None
-    return credential.wait_s(mark, snapshot.request.metadata.uid or "", now) if mark else None
+    return _wait_s(mark, snapshot, now) if mark else None
+
+
+def _wait_s(mark: credential.Mark, snapshot: Snapshot, now: datetime) -> float:
+    return credential.wait_s(mark, snapshot.request.metadata.uid or "", now)
 
 
 def _is_recorded(snapshot: Snapshot) -> bool:

@@ -15,9 +15,13 @@ from dpf.runtime.plan import HOST, ClusterKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unusable:
-    """Something cannot be asked or used now, which is not the same as absent. `why` is for the user."""
+    """Something cannot be asked or used now, which is not the same as absent. `why` is for the user.
+
+    `passing`: one answer failed, and no watch tells when the next would not.
+    """
 
     why: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

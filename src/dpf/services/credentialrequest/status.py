@@ -33,7 +33,7 @@ def compute(snapshot: Snapshot, applied: Applied) -> Verdict:
     asked = wanted.read(snapshot.request)
     if isinstance(asked, Wanted) and applied.step(StepName.MOVE).succeeded:
         return _recorded(snapshot, asked)
-    if snapshot.target is not None and isinstance(snapshot.target.account, Connecting):
+    if any(isinstance(place.account, Connecting) for place in (snapshot.target, snapshot.recorded) if place):
         return Verdict(states={})
     return Verdict(states=_states(applied), fields=_fields(snapshot, asked, applied))
 

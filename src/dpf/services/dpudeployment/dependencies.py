@@ -182,17 +182,22 @@ def _marks(snapshot: Snapshot) -> list[Action]:
 
 def _mark(dependency: Dependency, label: str) -> Patch | None:
     """What is missing of label and finalizer. An object on its way out takes no new finalizer, nor a claim without."""
-    metadata = dependency.metadata
+    metadata, because = dependency.metadata, "the DPUDeployment uses it"
     finalizers = metadata.finalizers or []
-    is_protected = names.DPUDEPLOYMENT_FINALIZER in finalizers
-    if metadata.deletionTimestamp is not None and not is_protected:
+    is_protected, is_going = names.DPUDEPLOYMENT_FINALIZER in finalizers, metadata.deletionTimestamp is not None
+    if is_going and not is_protected:
         return None
     missing: dict[str, Any] = {}
     if (metadata.labels or {}).get(label) != "":
         missing["labels"] = {label: ""}
     if not is_protected:
         missing["finalizers"] = [*finalizers, names.DPUDEPLOYMENT_FINALIZER]
-    return _patch(dependency, missing, because="the DPUDeployment uses it") if missing else None
+    elif missing and not is_going:
+        # A label collides with nobody's. If it had to meet the version that was seen, then of many DPUDeployments that
+        # begin to use the same object all but one would be refused. Should its last user let go of the finalizer at
+        # this very moment, the loss starts another pass.
+        return Patch(kind=type(dependency), key=object_key(dependency), patch={"metadata": missing}, because=because)
+    return _patch(dependency, missing, because=because) if missing else None
 
 
 def _releases(snapshot: Snapshot) -> Iterable[Action]:

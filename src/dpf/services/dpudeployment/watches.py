@@ -115,12 +115,19 @@ def _by_consumer_label(deployment: DPUDeployment) -> Iterable[str]:
 
 
 def _child_facts(child: Object | None) -> object:
-    """What planner and status read of a child: its wishes, its marks, whether it is ready. Not its other conditions."""
+    """What planner and status read of a child: its wishes, its marks, whether it is ready.
+
+    Not its other conditions, and not by which DPUService an interface is claimed.
+    """
     if child is None:
         return None
     meta = child.metadata
+    annotations = {
+        key: value for key, value in (meta.annotations or {}).items()
+        if not key.startswith(names.CONSUMED_BY_ANNOTATION)
+    }
     return (
-        meta.uid, meta.generation, meta.labels, meta.annotations, meta.ownerReferences, meta.deletionTimestamp,
+        meta.uid, meta.generation, meta.labels, annotations, meta.ownerReferences, meta.deletionTimestamp,
         _readiness(child),
     )
 
@@ -142,8 +149,9 @@ def _dependency_facts(dependency: Object | None) -> object:
 
 
 def _readiness(obj: Object) -> object:
+    """Of what is not ready it does not matter how."""
     found = conditions.find(getattr(getattr(obj, "status", None), "conditions", None), conditions.READY)
-    return None if found is None else (found.status, found.observedGeneration)
+    return found is not None and found.status == conditions.Status.TRUE and (found.observedGeneration,)
 
 
 def _lost_finalizer(old: Object | None, new: Object | None) -> bool:

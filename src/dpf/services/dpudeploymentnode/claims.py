@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from dpf.api import names
 from dpf.api.dpuservice import DPUService
-from dpf.api.meta import Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -20,10 +19,9 @@ class Claim:
 
     key: str
     is_current: bool
-    """Old revisions are paused."""
+    """Old revisions are paused or on their way out."""
     created: str
     value: str
-    service: Key
 
 
 def of_service(service: DPUService) -> tuple[Claim, ...]:
@@ -31,17 +29,16 @@ def of_service(service: DPUService) -> tuple[Claim, ...]:
     spec = service.spec
     if spec is None or not spec.deployInCluster:
         return ()
-    namespace, name = service.metadata.namespace or "", service.metadata.name
+    is_current = not spec.paused and service.metadata.deletionTimestamp is None
+    created = service.metadata.creationTimestamp or ""
     return tuple(sorted({
-        Claim(key=key, is_current=not spec.paused, created=service.metadata.creationTimestamp or "", value=value,
-              service=Key(namespace, name))
-        for key, value in _expressions(service)
+        Claim(key=key, is_current=is_current, created=created, value=value) for key, value in _expressions(service)
     }))
 
 
 def current(claims: Iterable[Claim]) -> dict[str, Claim]:
-    """For each label the claim that counts: of the revision that is not paused, else of the youngest."""
-    return {claim.key: claim for claim in sorted(claims)}
+    """For each label the claim of the current revision, of several the youngest; none where only old ones are left."""
+    return {claim.key: claim for claim in sorted(claims) if claim.is_current}
 
 
 def is_version_label(key: str) -> bool:

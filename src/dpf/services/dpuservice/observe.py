@@ -66,9 +66,13 @@ async def _with_name_holders(client: Client, found: Snapshot) -> Snapshot:
     """
     if found.service.metadata.deletionTimestamp is not None:
         return found
+    wanted = applications.names_to_look_up(found)
+    if not wanted:
+        return found
+    namespace = found.fleet.dpf_namespace
     own, others = list(found.applications), {}
-    for name in applications.names_to_look_up(found):
-        holder = await _read(client, Application, Key(found.fleet.dpf_namespace, name))
+    holders = await asyncio.gather(*(_read(client, Application, Key(namespace, name)) for name in wanted))
+    for name, holder in zip(wanted, holders, strict=True):
         if holder is not None and str(found.key) in watches.service_index(holder):
             own.append(holder)
         elif holder is not None:

@@ -6,6 +6,7 @@ keeps its old value. `Ready` is the summary, which the runtime adds.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,8 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from dpf.api import core
+from dpf.api.argocd import Application
 from dpf.api.dpuservice import ConditionType
-from dpf.api.meta import Object
+from dpf.api.meta import Object, object_key
 from dpf.runtime.conditions import Reason, State, false, true
 from dpf.runtime.plan import HOST, Applied, Apply, Delete, Outcome, Patch, StepResult
 from dpf.runtime.reconciler import Verdict
@@ -32,6 +34,7 @@ def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
 
     So is ApplicationsReady, unless the spec does not say where Applications have to be: then it grows stale.
     """
+    snapshot = _with_made(snapshot, applied)
     states: dict[str, State] = {}
     if targets.problem(snapshot.service) is None:
         states[ConditionType.APPLICATIONS_READY] = readiness.state(snapshot.installed, now)
@@ -40,6 +43,15 @@ def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
     else:
         states |= _progress(snapshot, applied)
     return Verdict(states=states | _spiffe(snapshot), fields=_fields(snapshot))
+
+
+def _with_made(snapshot: Snapshot, applied: Applied) -> Snapshot:
+    """The snapshot with the Applications that this pass made: the next one would say the same in other words."""
+    known = {object_key(app) for app in snapshot.applications}
+    done = (outcome.action for outcome in applied.step(StepName.APPLICATIONS).outcomes if outcome.error is None)
+    made = [action.object for action in done if isinstance(action, Apply) and isinstance(action.object, Application)]
+    new = tuple(app for app in made if object_key(app) not in known)
+    return dataclasses.replace(snapshot, applications=(*snapshot.applications, *new)) if new else snapshot
 
 
 def _progress(snapshot: Snapshot, applied: Applied) -> dict[str, State]:

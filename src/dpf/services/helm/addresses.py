@@ -7,7 +7,6 @@ that answers with a redirect is a stranger, and leads at most to where its own a
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
@@ -31,11 +30,6 @@ def reach(address: str) -> Reach:
     if ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip.is_reserved:
         return Reach.LOCAL
     return Reach.PUBLIC if ip.is_global else Reach.PRIVATE
-
-
-def innermost(addresses: Iterable[str]) -> Reach:
-    """Where the most inward of these addresses lies: a name may have several."""
-    return max(map(reach, addresses), default=Reach.LOCAL)
 
 
 def _unwrapped(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

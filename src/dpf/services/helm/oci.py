@@ -95,7 +95,7 @@ class Registry:
     async def manifest(self, reference: str) -> bytes:
         """The manifest of a tag or a digest. Raises ChartError."""
         answer, raw = await self._get(reference)
-        if answer.status == HTTPStatus.UNAUTHORIZED and self._authorization is None:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             self._authorization = await self._authorize(answer)
             answer, raw = await self._get(reference)
         if answer.status != HTTPStatus.OK:

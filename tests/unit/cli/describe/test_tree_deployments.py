@@ -250,6 +250,18 @@ class TestRows:
     def test_a_set_tells_how_many_dpus_are_in_which_phase(self, phases: dict[str, int] | None, note: str) -> None:
         assert self.row_of(objects.a_dpuset("set", phases=phases)).note == note
 
+    @pytest.mark.parametrize(
+        ("generation", "seen", "note"),
+        [(2, 1, "Changed since; its controller has not looked at it yet"), (2, 2, ""), (2, None, ""), (None, 1, "")],
+    )
+    def test_a_verdict_about_an_older_generation_is_told(
+        self, generation: int | None, seen: int | None, note: str
+    ) -> None:
+        made = objects.a_dpuset("set")
+        made["metadata"]["generation"] = generation
+        made["status"] = {"conditions": [{**objects.a_condition("Ready", "True"), "observedGeneration": seen}]}
+        assert self.row_of(made).note == note
+
     @pytest.mark.parametrize(("spec", "note"), [({"paused": True}, "Paused"), ({"paused": False}, ""), (None, "")])
     def test_a_paused_service_says_so(self, spec: dict[str, Any] | None, note: str) -> None:
         made = objects.a_service("s")

@@ -163,6 +163,36 @@ def test_flips_together_with_a_service(limit: int) -> None:
     assert found.names(DPUServiceChain) == [new.metadata.name]
 
 
+def test_flips_with_a_service_even_if_the_pass_that_removed_the_old_one_was_cut_short() -> None:
+    """With limit 1 nothing but the labels of the DPUSets tells then that the service is being replaced."""
+    found = World(
+        some.a_deployment(serviceChains=LIST, revisionHistoryLimit=1),
+        some.a_configuration(interfaces=("eth0",), nodeEffect=True),
+    )
+    found.converge()
+    reconfigure(found, serviceConfiguration={"helmChart": {"values": {"a": 1}}})
+    found.step()
+    found.step(cut=1)
+    assert len(found.names(DPUService)) == 1
+    found.settle()
+
+    assert found.names(DPUServiceChain) != ["dd"]
+    assert rollouts.follows_labels(found) == {True}
+
+
+def test_nodes_follow_even_if_the_pass_that_removed_the_old_chain_was_cut_short() -> None:
+    policy = {"upgradePolicy": {"applyNodeEffect": True}}
+    found = World(some.a_deployment(serviceChains={"switches": LIST, **policy}, revisionHistoryLimit=1))
+    found.converge()
+    rechain(found, {"switches": [{"ports": [UPLINK]}], **policy})
+    found.step(cut=1)
+    found.step(cut=1)
+    assert len(found.names(DPUServiceChain)) == 1
+    found.settle()
+
+    assert rollouts.follows_labels(found) == {True}
+
+
 def test_a_chain_that_names_no_service_does_not_flip_with_one() -> None:
     found = World(
         some.a_deployment(serviceChains=[{"ports": [UPLINK]}]),

@@ -159,8 +159,13 @@ def test_only_what_is_missing_is_written() -> None:
     found = {name: patch["metadata"] for (_, name), patch in patches(step(bfb, flavor, template)).items()}
     assert found == {
         "bfb": {"resourceVersion": "7", "finalizers": [FINALIZER]},
-        "flavor": {"resourceVersion": "7", "labels": {LABEL: ""}},
+        "flavor": {"labels": {LABEL: ""}},
     }
+
+
+def test_a_label_beside_others_is_set_whatever_they_write_meanwhile() -> None:
+    bfb = with_marks(some.a_bfb(), OTHER)
+    assert patches(step(bfb)) == {(BFB, "bfb"): {"metadata": {"labels": {LABEL: ""}}}}
 
 
 def test_an_object_on_its_way_out_takes_no_new_finalizer() -> None:

@@ -113,6 +113,7 @@ def test_renamed_with_disruption_the_old_one_stays_with_its_service() -> None:
 
     assert old == ["dd-producer"]
     assert found.names(DPUServiceInterface) == ["dd-producer-eth0", "dd-producer-eth1"]
+    assert [line for line in found.log if line.startswith("delete")] == []
     assert found.get(DPUService, new[0]).spec.interfaces == ["dd-producer-eth1"]
     found.converge()
     assert found.names(DPUServiceInterface) == ["dd-producer-eth1"]
@@ -186,8 +187,9 @@ def test_name_that_two_interfaces_would_have() -> None:
         some.a_deployment(services=("a", "a-b")), some.a_configuration("a", interfaces=("b-c",)),
         some.a_configuration("a-b", interfaces=("c",)),
     )
-    found.converge()
+    found.step()
     listed = [i for s in found.list(DPUService) for i in s.spec.interfaces]
+    found.converge()
 
     assert len(set(listed)) == 2
     assert "dd-a-b-c" in listed

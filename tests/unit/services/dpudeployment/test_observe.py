@@ -104,8 +104,9 @@ async def test_nothing_is_asked_while_dependencies_are_missing() -> None:
 
 async def test_nothing_is_asked_about_children_that_are_there_by_other_names() -> None:
     """After a disruptive update the current revision has a suffix; the plain name does not matter any more."""
+    bare = a_child(DPUServiceInterface, "dd-producer-eth0-2444q", service="producer")
     interface = msgspec.convert({
-        "metadata": msgspec.to_builtins(a_child(DPUServiceInterface, "dd-producer-eth0-2444q", service="producer").metadata),
+        "metadata": msgspec.to_builtins(bare.metadata),
         "spec": {"template": {"spec": {"template": {
             "metadata": {"labels": {names.INTERFACE_LABEL: "eth0"}}, "spec": {"interfaceType": "service"},
         }}}},

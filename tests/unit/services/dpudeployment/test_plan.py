@@ -173,6 +173,49 @@ def test_revisions_up_to_the_limit(limit: int, left: int) -> None:
     assert len(found.names(DPUService)) == len(found.names(DPUServiceInterface)) == 1
 
 
+def test_nodes_follow_until_they_are_there_also_when_no_old_revision_is_left() -> None:
+    found = world(revisionHistoryLimit=1)
+    edit(found, 2)
+    found.settle()
+    found.collect()
+    found.settle()
+    assert len(found.names(DPUService)) == 1
+    assert rollouts.follows_labels(found) == {True}
+    found.report()
+    found.settle()
+
+    assert rollouts.follows_labels(found) == {False}
+
+
+@pytest.mark.parametrize("dpus", [
+    {"dpuSets": [{"nameSuffix": "one"}]}, {"dpuSets": [{"nameSuffix": n} for n in ("one", "two", "three")]},
+], ids=["one is removed", "one is added"])
+def test_every_dpuset_counts_for_the_old_revision(dpus: dict[str, Any]) -> None:
+    """What is on its way out still runs it; what is being added might have been meant for it."""
+    found = world(dpus={"dpuSets": [{"nameSuffix": n} for n in ("one", "two")]})
+    edit(found, 2)
+    found.settle()
+    found.report()
+    found.edit(DPUDeployment, "dd", {"spec": {"dpus": dpus}})
+    found.log.clear()
+    found.settle()
+    assert "delete DPUService dd-producer" not in found.log
+    found.converge()
+
+    assert len(found.names(DPUService)) == 1
+
+
+def test_a_dpuset_that_is_being_deleted_is_not_ready() -> None:
+    found = world()
+    edit(found, 2)
+    found.settle()
+    found.report()
+    found.remove(DPUSet, "dd-workers")
+    found.settle()
+
+    assert "delete DPUService dd-producer" not in found.log
+
+
 def test_a_revision_that_cannot_be_written_costs_the_old_one_nothing() -> None:
     """Race 14: with limit 1 the old one goes only when the new one is known to be there."""
     found = world(revisionHistoryLimit=1)

@@ -84,7 +84,10 @@ def test_only_what_a_decision_needs_of_a_child_is_told() -> None:
     assert told(before, after(a_condition("Ready", "False"), a_condition("ApplicationsReady", "True"))) == set()
     assert told(before, after(a_condition("Ready", "False"), finalizers=["new"])) == set()
     assert told(before, after(a_condition("Ready", "True"))) == {DD}
-    assert told(before, after(a_condition("Ready", "False", generation=2))) == {DD}
+    assert told(before, after(a_condition("Ready", "False", generation=2))) == set()
+    assert told(before, after(a_condition("Ready", "Unknown"))) == set()
+    claim = {names.CONSUMED_BY_ANNOTATION: "dd-a", f"{names.CONSUMED_BY_ANNOTATION}-uid": "u"}
+    assert told(before, after(a_condition("Ready", "False"), annotations=claim)) == set()
     for change in ({"generation": 2}, {"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"ownerReferences": None},
                    {"deletionTimestamp": "2026-01-01T00:00:00Z"}):
         assert told(before, after(a_condition("Ready", "False"), **change)) == {DD}

@@ -127,6 +127,20 @@ def test_a_node_that_joins_during_an_update_starts_with_the_current_revision() -
     assert labels(a_snapshot(both)) == {KEY: NEW}
 
 
+@pytest.mark.parametrize("old", [nodes.an_agent(OLD, paused=True), nodes.an_agent(OLD, deleting=True)])
+def test_an_old_revision_is_not_started_anywhere(old: Any) -> None:
+    only_old = a_deployment(old)
+    assert labels(a_snapshot(only_old)) == {}
+    asked = a_snapshot(only_old, maintenances=(nodes.a_maintenance(f"tenant_dd_{OLD}"),))
+    assert (labels(asked), requestors(asked)) == ({}, {"worker-1-hold": []})
+
+
+def test_a_revision_on_its_way_out_does_not_answer_for_its_successor() -> None:
+    both = a_deployment(nodes.an_agent(OLD, deleting=True, created="2026-01-03T00:00:00Z"), nodes.an_agent(NEW))
+    assert labels(a_snapshot(both)) == {KEY: NEW}
+    assert labels(a_snapshot(both, labels={KEY: OLD})) == {}, "its pods are still there"
+
+
 def test_of_two_working_revisions_the_youngest_counts() -> None:
     both = a_deployment(nodes.an_agent("a", created="2026-01-02T00:00:00Z"), nodes.an_agent("b"))
     assert labels(a_snapshot(both)) == {KEY: "a"}
