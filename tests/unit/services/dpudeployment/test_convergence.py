@@ -147,7 +147,7 @@ def check(found: World) -> None:
     assert found.plan.wake_after_s is None
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(operations)
 def test_everything_converges(given_operations: list[Operation]) -> None:
     found = world()
@@ -157,7 +157,7 @@ def test_everything_converges(given_operations: list[Operation]) -> None:
     check(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(edits, max_size=3), st.lists(st.integers(0, 4), min_size=40, max_size=40))
 def test_passes_that_are_cut_short_end_where_whole_ones_do(changes: list[Operation], cuts: list[int]) -> None:
     whole, broken = world(disruptive=True), world(disruptive=True)
@@ -176,7 +176,7 @@ def test_passes_that_are_cut_short_end_where_whole_ones_do(changes: list[Operati
         assert [obj.spec for obj in whole.list(kind)] == [obj.spec for obj in broken.list(kind)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.one_of(edits.filter(lambda e: e[0] in {"values", "flag", "interfaces", "chain", "limit"}), progress),
                 max_size=14))
 def test_a_service_is_never_without_a_revision(given_operations: list[Operation]) -> None:
