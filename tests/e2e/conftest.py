@@ -29,7 +29,7 @@ def standin(platform: Platform) -> Iterator[Standin]:
 
 @pytest.fixture(scope="session")
 def repository(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
-    """A chart repository that a test may stop; `mended` starts it again."""
+    """A chart repository that a test may take down for a while."""
     with ownrepository.serving(platform, tmp_path_factory.mktemp("repository")) as made:
         yield made
 

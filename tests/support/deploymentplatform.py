@@ -73,6 +73,8 @@ class Platform:
     """Name of the controller whose pass it is; None while the test plays somebody."""
     passes: int = 0
     """How many passes there were, of all controllers."""
+    may_die: bool = True
+    """Whether `kill_everywhere` may kill now; a story switches it on where it becomes interesting."""
     manager: Manager = field(init=False)
 
     @property
@@ -310,7 +312,8 @@ class _Kill:
         platform.host.after_write = self._after_write
 
     def _after_write(self, request: Request) -> None:
-        if self._platform.at_work == DPUDeploymentController.name and request.kind != "Event":
+        ours = self._platform.at_work == DPUDeploymentController.name and request.kind != "Event"
+        if ours and self._platform.may_die:
             self._left -= 1
             if self._left == 0:
                 self.last = request

@@ -1,11 +1,11 @@
 """A chart repository of one's own for end-to-end tests: https on a loopback address, with a CA of its own.
 
     with ownrepository.serving(platform, folder) as repository:
-        repository.stop()     # as a repository that is down
-        repository.start()
+        template["spec"]["helmChart"]["source"] = repository.source("v0.0.2")
+        with repository.down():
+            ...
 
-It offers the producer of the users' guide in three versions. The server is a process, so that a stop breaks the
-connections that there are.
+It offers the producer of the users' guide in three versions.
 """
 
 from __future__ import annotations
@@ -71,11 +71,20 @@ class Repository:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Nobody listens there any more."""
+        """Nobody listens there any more, and whoever is connected is cut off."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """As a repository that cannot be reached, for the length of a block."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
 
 @contextmanager

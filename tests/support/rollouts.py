@@ -137,9 +137,9 @@ class World:
     def collect(self) -> None:
         """The controllers of the children finish what is being deleted, unless it is paused."""
         for identity, tree in list(self._trees.items()):
-            if identity[0] in some.CHILDREN and "deletionTimestamp" in tree["metadata"]:
-                if not tree["spec"].get("paused", False):
-                    del self._trees[identity]
+            is_going = identity[0] in some.CHILDREN and "deletionTimestamp" in tree["metadata"]
+            if is_going and not tree["spec"].get("paused", False):
+                del self._trees[identity]
 
     def edit(self, kind: type[Any], name: str, change: Callable[[Tree], Tree] | Tree) -> None:
         """Somebody changes an object: by a merge patch, or by a function from tree to tree.

@@ -83,15 +83,15 @@ class Tenant:
 
     async def ready(self, name: str = NAME) -> DPUDeployment:
         """The DPUDeployment, Ready as its spec is now."""
-        return await self.until(DPUDeployment, name, lambda found: is_ready(found))
+        return await self.until(DPUDeployment, name, is_ready)
 
     async def until(
-        self, kind: type[T], name: str, accept: Callable[[T], bool], *, dpu: bool = False, timeout_s: float = PATIENCE_S,
+        self, kind: type[T], name: str, accept: Callable[[T], bool], *, dpu: bool = False,
     ) -> T:
         """The object when it is as wanted."""
         client, namespace = (self.dpu if dpu else self.host), (self.namespace if kind.resource.namespaced else None)
         found = await wait.until(
-            client, kind, name, namespace, accept=lambda obj: obj is not None and accept(obj), timeout_s=timeout_s
+            client, kind, name, namespace, accept=lambda obj: obj is not None and accept(obj), timeout_s=PATIENCE_S
         )
         assert found is not None
         return found
@@ -104,7 +104,8 @@ class Tenant:
         self, kind: type[T], accept: Callable[[Sequence[T]], bool], *, dpu: bool = False, namespace: str | None = None,
     ) -> tuple[T, ...]:
         """All objects of a kind in a namespace (this one), when they are as wanted."""
-        client, found = (self.dpu if dpu else self.host), ()
+        client = self.dpu if dpu else self.host
+        found: tuple[T, ...] = ()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while True:

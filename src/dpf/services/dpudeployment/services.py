@@ -1,8 +1,8 @@
-"""The DPUServices of a DPUDeployment: which revision of each is wanted, and what it looks like.
+"""The DPUServices of a DPUDeployment: which revision of each is wanted, and what happens to the others.
 
 Pure. Called by `plan`. Sources: behaviour-service.md 6.5-6.7 and resolutions.md rows 1, 43 and 44. `resolve` decides
 about all services without writing anything, because interfaces, chain and DPUSets need to know; `plan_step` makes the
-step of it.
+step of it. What a DPUService looks like is in `dpuservices`.
 """
 
 from __future__ import annotations
@@ -13,26 +13,20 @@ from dataclasses import dataclass
 import msgspec
 
 from dpf.api import names
-from dpf.api.dpuservice import DPUService, DPUServiceSpec, HelmChart, Security, ServiceDaemonSet
-from dpf.api.dpuserviceconfiguration import (
-    ConfigurationDaemonSet,
-    DPUServiceConfiguration,
-    DPUServiceConfigurationSpec,
-    ServiceConfiguration,
-)
+from dpf.api.dpuservice import DPUService
+from dpf.api.dpuserviceconfiguration import DPUServiceConfiguration, DPUServiceConfigurationSpec
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicetemplate import DPUServiceTemplateSpec
 from dpf.api.meta import Key, object_key
 from dpf.runtime.plan import Action, Finding, Patch, Severity, Step
-from dpf.services import values
 from dpf.services.dpudeployment import (
     children,
     digests,
+    dpuservices,
     interfaces,
     naming,
     ordering,
     revisions,
-    selectors,
     templating,
 )
 from dpf.services.dpudeployment.children import Identity, Parent
@@ -151,7 +145,7 @@ def _rollout(
         settled=settled,
     )
     name, service_id = _identity(parent, service, digest, mine, decision, reserved)
-    has_taken_over = decision.move is Move.KEEP and decision.target is not None and settled(decision.target)
+    has_taken_over = decision.target is not None and settled(decision.target)
     return ServiceRollout(
         service=service, digest=digest, key=key, name=name, service_id=service_id, configuration=configuration,
         template=template, decision=decision,
@@ -241,63 +235,9 @@ def _wanted(parent: Parent, rollout: ServiceRollout) -> Iterator[Action]:
         Move.ADOPT: f"service {rollout.service} is updated in place to revision {rollout.digest}",
         Move.KEEP: f"service {rollout.service} is not as its DPUDeployment says",
     }[rollout.decision.move]
-    yield from children.put_right(live, _build(parent, rollout), because=because)
+    yield from children.put_right(live, dpuservices.build(parent, rollout), because=because)
     if live is not None and _is_paused(live):
         yield _pause(live, False)
-
-
-def _build(parent: Parent, rollout: ServiceRollout) -> DPUService:
-    settings = rollout.configuration.serviceConfiguration or ServiceConfiguration()
-    in_cluster = bool(settings.deployInCluster)
-    own_values = settings.helmChart.values if settings.helmChart is not None else None
-    template = rollout.template
-    return DPUService(
-        metadata=parent.metadata(
-            rollout.name, labels={names.DPUDEPLOYMENT_SERVICE_LABEL: rollout.service},
-            annotations={names.DPUSERVICE_VERSION_ANNOTATION: rollout.digest},
-        ),
-        spec=DPUServiceSpec(
-            helmChart=HelmChart(
-                source=template.helmChart.source, values=values.merge(own_values, template.helmChart.values) or None
-            ),
-            serviceID=rollout.service_id,
-            serviceDaemonSet=_daemonset(parent, rollout, settings.serviceDaemonSet or ConfigurationDaemonSet()),
-            deployInCluster=in_cluster or None,
-            interfaces=sorted(interface.name for interface in rollout.interfaces) or None,
-            configPorts=settings.configPorts,
-            dpuClusterSelector=None if in_cluster else parent.cluster_selector,
-            security=None if in_cluster else _security(template.security),
-        ),
-    )
-
-
-def _daemonset(parent: Parent, rollout: ServiceRollout, settings: ConfigurationDaemonSet) -> ServiceDaemonSet:
-    labels = dict(settings.labels or {})
-    if not _is_without_pod_label(rollout.decision):
-        labels[names.DPUDEPLOYMENT_SERVICE_LABEL] = rollout.service
-    if rollout.in_cluster:
-        nodes = selectors.host_node_terms(rollout.key, rollout.name, parent.spec.dpus.dpuSets or ())
-    else:
-        nodes = selectors.revision_node_terms(rollout.key, rollout.name, parent.owner)
-    return ServiceDaemonSet(
-        nodeSelector=nodes, updateStrategy=settings.updateStrategy, labels=labels or None,
-        annotations=settings.annotations or None, resources=dict(settings.resources) if settings.resources else None,
-    )
-
-
-def _is_without_pod_label(decision: Decision[DPUService]) -> bool:
-    """Whether the pods of the wanted revision run without the label: adding it would restart them for nothing."""
-    if decision.move is not Move.KEEP or decision.target is None or decision.target.spec is None:
-        return False
-    daemonset = decision.target.spec.serviceDaemonSet
-    return daemonset is not None and names.DPUDEPLOYMENT_SERVICE_LABEL not in (daemonset.labels or {})
-
-
-def _security(given: Security | None) -> Security:
-    """Containers may be privileged unless the template says no (resolutions.md row 8)."""
-    if given is None:
-        return Security(privileged=True)
-    return msgspec.structs.replace(given, privileged=True) if given.privileged is None else given
 
 
 def _removals(parent: Parent, resolved: Resolved) -> Iterator[Action]:

@@ -16,6 +16,7 @@ taken, and is respected.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from dpf.api import names
@@ -29,6 +30,8 @@ from dpf.services.dpuservice.snapshot import Snapshot
 
 CLAIM_UID_ANNOTATION: Final = f"{names.CONSUMED_BY_ANNOTATION}-uid"
 RESOURCE: Final = "dpuserviceinterfaces.svc.dpu.nvidia.com"
+EXPECTED_FOR_S: Final = 5.0
+"""How long a DPUDeployment that makes many services at a time may take for the interfaces of one."""
 
 
 def definition(interface: DPUServiceInterface) -> ServiceDef | None:
@@ -66,6 +69,19 @@ def resolve(snapshot: Snapshot) -> Attachments | str:
     except networks.NetworksError as error:
         return str(error)
     return Attachments(networks=annotation, resources=networks.count_resources(wanted, snapshot.interfaces.nads))
+
+
+def are_expected(snapshot: Snapshot, now: datetime) -> bool:
+    """Whether interfaces of a new service are still to be made.
+
+    A DPUDeployment makes the service first, because the interfaces name it as an owner, and the interfaces right after.
+    That they are missing in between is not worth a write.
+    """
+    meta = snapshot.service.metadata
+    if names.OWNED_BY_DPUDEPLOYMENT_LABEL not in (meta.labels or {}) or not meta.creationTimestamp:
+        return False
+    age = now - datetime.fromisoformat(meta.creationTimestamp).astimezone(UTC)
+    return age < timedelta(seconds=EXPECTED_FOR_S) and None in _listed(snapshot)
 
 
 def plan_claims(snapshot: Snapshot) -> Iterator[Patch]:

@@ -21,7 +21,7 @@ from dpf.kube import clusters, errors
 from dpf.kube.cache import Cache
 from dpf.kube.client import Client
 from dpf.services.argocd import build
-from dpf.services.dpuservice import applications, attached, targets, watches
+from dpf.services.dpuservice import applications, attached, interfaces, targets, watches
 from dpf.services.dpuservice.fleet import Fleet, Unusable
 from dpf.services.dpuservice.snapshot import ClusterView, Connecting, HostPorts, Remote, Snapshot
 from dpf.services.helm.mirrors import NONE, Mirrors
@@ -62,12 +62,12 @@ async def _applications(cache: Cache, client: Client, service: DPUService) -> tu
 async def _with_name_holders(client: Client, found: Snapshot) -> Snapshot:
     """Who has the names that new Applications would like. Nothing is read when nothing is to be created.
 
-    What turns out to be the service's own was created a moment ago, and the cache has not heard of it.
+    Without its interfaces a service has no Applications (`plan`). What turns out to be the service's own was created a moment ago, and the cache has not heard of it.
     """
     if found.service.metadata.deletionTimestamp is not None:
         return found
     wanted = applications.names_to_look_up(found)
-    if not wanted:
+    if not wanted or isinstance(interfaces.resolve(found), str):
         return found
     namespace = found.fleet.dpf_namespace
     own, others = list(found.applications), {}

@@ -45,6 +45,8 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     if spec.paused:
         return _pause(snapshot)
     attachments = interfaces.resolve(snapshot)
+    if isinstance(attachments, str) and interfaces.are_expected(snapshot, now):
+        return Plan(paused=True, wake_after_s=interfaces.EXPECTED_FOR_S)
     return Plan(
         steps=(
             *_interfaces(snapshot, spec, attachments),

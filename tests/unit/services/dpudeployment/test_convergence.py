@@ -28,12 +28,16 @@ edits = st.one_of(
     st.tuples(st.just("interfaces"), service, st.lists(st.sampled_from(["eth0", "eth1"]), unique=True), st.booleans()),
     st.tuples(st.just("in_cluster"), service, st.booleans()),
     st.tuples(st.just("services"), st.lists(service, min_size=1, unique=True)),
-    st.tuples(st.just("chain"), st.sampled_from(["none", "uplink", "service", "both"]), st.sampled_from([None, False, True])),
+    st.tuples(
+        st.just("chain"), st.sampled_from(["none", "uplink", "service", "both"]), st.sampled_from([None, False, True])
+    ),
     st.tuples(st.just("sets"), st.lists(st.sampled_from(["one", "two"]), unique=True)),
     st.tuples(st.just("limit"), st.integers(1, 4)),
 )
 mischief = st.one_of(
-    st.tuples(st.just("strip"), st.sampled_from(CHILDREN), st.integers(0, 5), st.sampled_from(["labels", "annotations"])),
+    st.tuples(
+        st.just("strip"), st.sampled_from(CHILDREN), st.integers(0, 5), st.sampled_from(["labels", "annotations"])
+    ),
     st.tuples(st.just("delete"), st.sampled_from(CHILDREN), st.integers(0, 5)),
 )
 progress = st.one_of(
@@ -52,6 +56,12 @@ def world(*, disruptive: bool = False) -> World:
 
 
 def perform(found: World, operation: Operation) -> None:
+    if not (configured(found, operation) or respecified(found, operation)):
+        happened(found, operation)
+
+
+def configured(found: World, operation: Operation) -> bool:
+    """Edits of the configuration of a service."""
     match operation:
         case ("values", name, value):
             values = {"helmChart": {"values": {"revision": value}}}
@@ -69,6 +79,14 @@ def perform(found: World, operation: Operation) -> None:
             found.edit(DPUServiceConfiguration, name, {"spec": {
                 "interfaces": None, "serviceConfiguration": {"deployInCluster": flag},
             }})
+        case _:
+            return False
+    return True
+
+
+def respecified(found: World, operation: Operation) -> bool:
+    """Edits of the deployment."""
+    match operation:
         case ("services", wanted):
             references = {n: {"serviceTemplate": n, "serviceConfiguration": n} for n in wanted}
             respec(found, services=references)
@@ -79,6 +97,14 @@ def perform(found: World, operation: Operation) -> None:
             respec(found, dpus={name: value for name, value in dpus.items() if value})
         case ("limit", limit):
             respec(found, revisionHistoryLimit=limit)
+        case _:
+            return False
+    return True
+
+
+def happened(found: World, operation: Operation) -> None:
+    """Passes, controllers of children, and mischief."""
+    match operation:
         case ("strip", kind, index, what):
             strip(found, kind, index, what)
         case ("delete", kind, index):

@@ -103,10 +103,11 @@ def test_node_effect_has_exactly_one_action(given: dict[str, Any], action: dict[
 def test_a_node_effect_that_is_not_one_action_is_told(given: dict[str, Any]) -> None:
     found = world(dpus={"nodeEffect": given})
 
-    assert found.findings() == [
+    (text,) = found.findings()
+    assert text == (
         "exactly one of taint, noEffect=true, drain=true, non-empty customLabel, non-empty customAction, hold=true"
         " must be set"
-    ]
+    )
     assert found.names(DPUSet) == []
 
 

@@ -91,7 +91,9 @@ def test_service_id_is_a_label_value_and_recognised(deployment: str, service: st
         assert naming.is_service_id(value, deployment, service)
 
 
-@pytest.mark.parametrize("value", [None, "", "web", "dpudeployment_dd_api", "dpudeployment_dd_web_short", "x_0123456789"])
+@pytest.mark.parametrize("value", [
+    None, "", "web", "dpudeployment_dd_api", "dpudeployment_dd_web_short", "x_0123456789",
+])
 def test_somebody_elses_service_id_is_not_recognised(value: str | None) -> None:
     assert not naming.is_service_id(value, "dd", "web")
 

@@ -94,10 +94,11 @@ def test_versions_that_a_bfb_declares_are_checked() -> None:
         "versions": {"dpu.nvidia.com/doca-version": ">= 3.0"}, "observedGeneration": 3, "conditions": [ready],
     }
 
-    assert findings(planned(given)) == [
-        "version constraint for 'dpu.nvidia.com/doca-version' found in DPUServiceTemplate 'producer' is not satisfied by"
-        " the version '2.9.1' found in the given BFB"
-    ]
+    (text,) = findings(planned(given))
+    assert text == (
+        "version constraint for 'dpu.nvidia.com/doca-version' found in DPUServiceTemplate 'producer' is not satisfied"
+        " by the version '2.9.1' found in the given BFB"
+    )
 
 
 def test_a_status_that_is_there_counts() -> None:
@@ -156,8 +157,8 @@ def test_software_without_status_is_ready() -> None:
     (lambda given: [*given, {**given[-1], "metadata": {"name": "a", "namespace": "x"}}], None,
      "the manifests hold several DPUDeployments, say which: customer-namespace/producer-consumer, x/a"),
     (lambda given: [{**given[-1], "spec": {"dpus": 5}}], None,
-     "DPUDeployment customer-namespace/producer-consumer cannot be read: Expected `object`, got `int` - at `$.spec.dpus`;"
-     " correct the manifest"),
+     ("DPUDeployment customer-namespace/producer-consumer cannot be read: Expected `object`, got `int`"
+      " - at `$.spec.dpus`; correct the manifest")),
 ])
 def test_no_deployment_to_plan(change: Any, wanted: Key | None, text: str) -> None:
     with pytest.raises(OfflineError) as caught:

@@ -25,7 +25,9 @@ def pair(key: str, value: str) -> dict[str, Any]:
 def test_revision_runs_on_nodes_of_the_deployment_that_carry_its_label() -> None:
     owner = {"key": "svc.dpu.nvidia.com/owned-by-dpudeployment", "operator": "In", "values": ["ns_dd"]}
 
-    assert msgspec.to_builtins(selectors.revision_nodes(KEY, "dd-web", "ns_dd")) == {"matchExpressions": [VERSION, owner]}
+    assert msgspec.to_builtins(selectors.revision_nodes(KEY, "dd-web", "ns_dd")) == {
+        "matchExpressions": [VERSION, owner]
+    }
     assert msgspec.to_builtins(selectors.revision_node_terms(KEY, "dd-web", "ns_dd")) == {
         "nodeSelectorTerms": [{"matchExpressions": [VERSION, owner]}]
     }

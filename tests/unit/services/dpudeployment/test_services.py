@@ -262,11 +262,11 @@ def test_without_dependencies_braces_belong_to_the_chart() -> None:
 
 @pytest.mark.parametrize(("values", "annotations", "text"), [
     ({"a": "{{ .Services.other.Name }}"}, None,
-     f"service consumer: failed to render the values of DPUServiceConfiguration {NS}/consumer:"
-     " {{ .Services.other.Name }}: service other is not listed in dependsOn"),
+     (f"service consumer: failed to render the values of DPUServiceConfiguration {NS}/consumer:"
+      " {{ .Services.other.Name }}: service other is not listed in dependsOn")),
     ({"a": "b"}, {"svc.dpu.nvidia.com/template-delimiter": "[["},
-     f"annotation svc.dpu.nvidia.com/template-delimiter of DPUServiceConfiguration {NS}/consumer is '[['; write two"
-     " delimiters with a comma between them, such as [[,]]"),
+     (f"annotation svc.dpu.nvidia.com/template-delimiter of DPUServiceConfiguration {NS}/consumer is '[['; write two"
+      " delimiters with a comma between them, such as [[,]]")),
 ])
 def test_values_that_cannot_be_rendered(
     values: dict[str, Any], annotations: dict[str, str] | None, text: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -110,9 +111,7 @@ def test_any_text_is_rendered_or_refused(text: str) -> None:
 ], ids=["many", "blanks", "parentheses", "comments", "backslashes"])
 def test_a_huge_text_takes_no_time(text: str) -> None:
     began = time.process_time()
-    try:
+    with contextlib.suppress(TemplateError, RecursionError):
         templating.render(text, SERVICES, DEFAULT)
-    except (TemplateError, RecursionError):
-        pass
 
     assert time.process_time() - began < 2.0

@@ -1,0 +1,392 @@
+"""DPUDeployments on the local platform: the users' guide from its first table to its last, and what it does not show.
+
+Provisioning and chains are spoken for by `tools.standin`; everything else is real. Assertions look at what the API
+servers of host and DPU cluster hold, and at what the pods do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+from tests.e2e.test_dpuservice import CLUSTER, ask
+from tests.support import rolledout, tenants
+from tests.support.ownrepository import Repository
+from tests.support.platform import Platform, Standin
+from tests.support.tenants import NAME, Manifest, Tenant, Where
+
+from dpf.api import core, names
+from dpf.api.argocd import Application
+from dpf.api.bfb import BFB
+from dpf.api.dpudeployment import DPUDeployment
+from dpf.api.dpuflavor import DPUFlavor
+from dpf.api.dpunodemaintenance import DPUNodeMaintenance
+from dpf.api.dpuservice import DPUService
+from dpf.api.dpuservicechain import DPUServiceChain
+from dpf.api.dpuserviceconfiguration import DPUServiceConfiguration
+from dpf.api.dpuserviceinterface import DPUServiceInterface
+from dpf.api.dpuservicetemplate import DPUServiceTemplate
+from dpf.api.dpuset import DPUSet
+from dpf.api.meta import Object, ObjectMeta
+from dpf.api.names import DPF_NAMESPACE
+
+PRODUCER, CONSUMER = f"{NAME}-producer", f"{NAME}-consumer"
+PRODUCER_LABEL = names.DPUSERVICE_NODE_LABEL.format(service="producer")
+CHILDREN: tuple[type[Object], ...] = (DPUService, DPUServiceInterface, DPUServiceChain, DPUSet)
+DEPENDENCIES: tuple[type[Object], ...] = (BFB, DPUFlavor, DPUServiceTemplate, DPUServiceConfiguration)
+
+SERVICE_COLUMNS = ("NAME", "READY", "PHASE")
+DISRUPTIVE = {"op": "add", "path": "/spec/nodeEffect", "value": True}
+
+
+def renamed(interface: str) -> dict[str, object]:
+    """The guide's edit of a DPUServiceConfiguration."""
+    return {"op": "replace", "path": "/spec/interfaces/0/name", "value": interface}
+
+
+async def test_the_users_guide(platform: Platform, standin: Standin) -> None:
+    """Seed 003 verbatim: roll-out, update without and with disruption, deletion."""
+    async with tenants.tenant(platform, "customer-namespace") as guide:
+        platform.apply(*guide.producer_consumer(where=None))
+        await guide.ready()
+        await see_the_rollout(guide)
+        await update_without_disruption(guide)
+        await update_with_disruption(guide, standin)
+        await delete(guide)
+
+
+async def see_the_rollout(guide: Tenant) -> None:
+    """The tables of the guide, and what runs where."""
+    assert rolledout.table(guide, "dpuset", "NAME") == [[f"{NAME}-dpuset1"], [f"{NAME}-dpuset2"]]
+    assert rolledout.table(guide, "dpuserviceinterface", "NAME", "IFTYPE", "IFNAME") == [
+        [f"{name}-app-iface", "service", "app-iface"] for name in (CONSUMER, PRODUCER)
+    ]
+    assert rolledout.table(guide, "dpuservicechain", "NAME") == [[NAME]]
+    assert rolledout.table(guide, "dpuservice", *SERVICE_COLUMNS) == [
+        [name, "True", "Success"] for name in (CONSUMER, PRODUCER)
+    ]
+    producers, consumers = await guide.pods("producer", 2), await guide.pods("consumer", 2)
+    assert set(producers) == set(consumers) == {"dpu-1", "dpu-2"}
+    for pod in consumers.values():
+        assert rolledout.environment(pod)["PARALLELIZATION"] == "10", "the configuration wins over the template"
+        assert (pod.metadata.annotations or {})["sre.nvidia.com/page"] == "true"
+    for node in (await guide.dpu.list(core.Node)).items:
+        assert rolledout.revision_labels(node) == {
+            names.OWNED_BY_DPUDEPLOYMENT_LABEL: f"{guide.namespace}_{NAME}", PRODUCER_LABEL: PRODUCER,
+            names.DPUSERVICE_NODE_LABEL.format(service="consumer"): CONSUMER, names.DPUSERVICECHAIN_NODE_LABEL: NAME,
+        }
+    for dependency in await dependencies(guide):
+        assert rolledout.is_held(dependency)
+        assert len(rolledout.consumers(dependency)) == 1
+    assert rolledout.described(guide, "DPUSet") == [f"{NAME}-dpuset1", f"{NAME}-dpuset2"]
+    assert rolledout.described(guide, "DPUDeployment") == [NAME]
+
+
+async def update_without_disruption(guide: Tenant) -> None:
+    """The same object is changed in place, there and back."""
+    (before,) = await guide.services("producer")
+    for interface in ("app-iface2", "app-iface"):
+        guide.patch("dpuserviceconfiguration/producer", [renamed(interface)])
+        await until_interface(guide, interface)
+        (after,) = await guide.services("producer")
+        assert after.metadata.uid == before.metadata.uid
+        assert after.spec is not None
+        assert after.spec.interfaces == [f"{PRODUCER}-{interface}"]
+    assert rolledout.version(after) == rolledout.version(before), "the digest is that of what was asked for"
+
+
+async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
+    """A second object beside the first, and one in the end."""
+    old_pods = await guide.pods("producer", 2)
+    async with tenants.recorded(guide, DPUService) as states:
+        with standin.silent():
+            guide.patch("dpuserviceconfiguration/producer", [DISRUPTIVE])
+            guide.patch("dpuserviceconfiguration/producer", [renamed("app-iface2")])
+            new = await second_revision(guide)
+            await guide.until_all(DPUSet, lambda found: all(rolledout.follows_labels(dpuset) for dpuset in found))
+            rows = rolledout.table(guide, "dpuservices", *SERVICE_COLUMNS)
+            assert [row[0] for row in rows] == [CONSUMER, PRODUCER, new.metadata.name]
+            for dpuset in (await guide.host.list(DPUSet, guide.namespace)).items:
+                assert rolledout.node_labels(dpuset)[PRODUCER_LABEL] == new.metadata.name
+                assert f"{guide.namespace}_{NAME}_{new.metadata.name}" in rolledout.requestors(dpuset)
+            assert rolledout.uids(await guide.pods("producer", 2)) == rolledout.uids(old_pods), "none stopped yet"
+            assert set(rolledout.described(guide, "DPUService")) == {PRODUCER, CONSUMER, new.metadata.name}
+        await guide.until_gone(DPUService, PRODUCER)
+        await guide.until_all(DPUSet, lambda found: not any(rolledout.follows_labels(dpuset) for dpuset in found))
+    pods = await guide.pods("producer", 2)
+    assert set(pods) == {"dpu-1", "dpu-2"}
+    assert not rolledout.uids(pods) & rolledout.uids(old_pods)
+    (left,) = await guide.services("producer")
+    assert left.metadata.uid == new.metadata.uid
+    for state in states:
+        revisions = [service for service in state.values() if service.metadata.name.startswith(PRODUCER)]
+        assert 1 <= len(revisions) <= 2
+        if len(revisions) == 1 and revisions[0].metadata.name == new.metadata.name:
+            assert tenants.is_ready(revisions[0]), "the old one was there until the new one was ready"
+    await guide.ready()
+    assert rolledout.described(guide, "DPUServiceTemplate") == ["consumer", "producer"]
+
+
+async def delete(guide: Tenant) -> None:
+    """Everything goes in the end, in both clusters, and the dependencies are free."""
+    guide.kubectl("delete", "dpudeployment", NAME, f"--timeout={tenants.PATIENCE_S:.0f}s")
+    for kind in CHILDREN:
+        assert (await guide.host.list(kind, guide.namespace)).items == ()
+    labels = f"{names.DPUSERVICE_NAMESPACE_LABEL}={guide.namespace}"
+    assert (await guide.host.list(Application, DPF_NAMESPACE, labels=labels)).items == ()
+    assert (await guide.dpu.list(core.DaemonSet, guide.namespace)).items == ()
+    for dependency in await dependencies(guide):
+        assert not rolledout.is_held(dependency)
+        assert rolledout.consumers(dependency) == []
+
+
+async def test_a_revert_in_the_middle_costs_nothing(platform: Platform, standin: Standin) -> None:
+    """The old revision is the wanted one again: its pods never stopped, and the new one goes.
+
+    Then the deployment is deleted in the middle of another update: the paused revision must not hang.
+    """
+    async with tenants.tenant(platform, "reverted") as mine:
+        *others, deployment = mine.producer_consumer(Where.FIRST)
+        for obj in others:
+            if obj["kind"] == "DPUServiceConfiguration":
+                obj["spec"]["upgradePolicy"] = {"applyNodeEffect": True}
+        platform.apply(*others, deployment)
+        await mine.ready()
+        before = await mine.pods("consumer", 1)
+        with standin.silent():
+            mine.configure("consumer", worker={"parallelization": 11})
+            new = await second_revision(mine, "consumer")
+            mine.configure("consumer", worker={"parallelization": 10})
+            await mine.until(DPUService, CONSUMER, lambda service: not tenants.is_paused(service))
+        await mine.until_gone(DPUService, new.metadata.name)
+        await mine.ready()
+        assert rolledout.uids(await mine.pods("consumer", 1)) == rolledout.uids(before)
+        with standin.silent():
+            mine.configure("consumer", worker={"parallelization": 12})
+            await second_revision(mine, "consumer")
+            mine.kubectl("delete", "dpudeployment", NAME, "--wait=false")
+            await mine.until_all(DPUService, lambda found: not found)
+        await mine.until_gone(DPUDeployment, NAME)
+
+
+async def test_what_cannot_work_is_said_and_nothing_is_made(
+    platform: Platform, standin: Standin, repository: Repository,
+) -> None:
+    """behaviour-service.md 6.3 and 6.4, in the words of seed 003; corrected, each goes on by itself."""
+    async with tenants.tenant(platform, "mismatch") as versions, tenants.tenant(platform, "too-small") as sizes:
+        *others, deployment = versions.producer_consumer()
+        template = rolledout.find(others, "DPUServiceTemplate", "producer")
+        template["spec"]["helmChart"]["source"] = repository.source("v0.0.3")
+        bfb = rolledout.find(others, "BFB")
+        bfb["spec"]["fileName"] = "bfb-2.9.1.bfb"
+        platform.apply(*others, deployment)
+        *others, deployment = sizes.producer_consumer()
+        rolledout.find(others, "DPUServiceTemplate", "producer")["spec"]["resourceRequirements"]["cpu"] = 11
+        platform.apply(*others, deployment)
+
+        mismatch = await versions.condition("VersionMatchingReady", lambda c: c.status == "False")
+        assert mismatch.reason == "Error"
+        assert mismatch.message == (
+            "Error occurred: version constraint for 'dpu.nvidia.com/doca-version' found in DPUServiceTemplate"
+            " 'producer' is not satisfied by the version '2.9.1' found in the given BFB"
+        )
+        shortage = await sizes.condition("ResourceFittingReady", lambda c: c.status == "False")
+        assert shortage.reason == "Failure"
+        assert shortage.message == (
+            "Error occurred: there are not enough resources for DPUServices to fit in this DPUDeployment:  Additional"
+            " resources needed: [cpu: 1]"
+        )
+        for tenant in (versions, sizes):
+            for kind in CHILDREN:
+                assert (await tenant.host.list(kind, tenant.namespace)).items == ()
+
+        newer = {**bfb, "metadata": {**bfb["metadata"], "name": "bfb-3.0"}, "spec": {
+            "fileName": "bfb-3.0.0.bfb", "url": "http://internal-nfs/bf-bundle-3.0.0.bfb",
+        }}
+        platform.apply(newer)
+        versions.patch(f"dpudeployment/{NAME}", {"spec": {"dpus": {"bfb": "bfb-3.0"}}})
+        sizes.patch("dpuservicetemplate/producer", {"spec": {"resourceRequirements": {"cpu": 10}}})
+        await asyncio.gather(versions.ready(), sizes.ready())
+        released = await versions.host.get(BFB, bfb["metadata"]["name"], versions.namespace)
+        assert rolledout.consumers(released) == []
+        assert not rolledout.is_held(released)
+
+
+async def test_two_deployments_share_what_they_build_on(platform: Platform, standin: Standin) -> None:
+    """behaviour-service.md 13.25: what is shared is held until the last one lets it go."""
+    async with tenants.tenant(platform, "shared") as mine:
+        *others, first = mine.producer_consumer()
+        second = tenants.in_namespace(first, mine.namespace)
+        second["metadata"]["name"] = "other"
+        platform.apply(*others, first, second)
+        await asyncio.gather(mine.ready(), mine.ready("other"))
+        assert [len(rolledout.consumers(dependency)) for dependency in await dependencies(mine)] == [2] * 6
+        assert rolledout.service_ids((await mine.host.list(DPUService, mine.namespace)).items) == {
+            f"dpudeployment_{deployment}_{service}" for deployment in (NAME, "other")
+            for service in ("producer", "consumer")
+        }
+        mine.kubectl("delete", "bfb", "bfb-2.9", "--wait=false")
+        mine.kubectl("delete", "dpudeployment", NAME, f"--timeout={tenants.PATIENCE_S:.0f}s")
+        assert [len(rolledout.consumers(dependency)) for dependency in await dependencies(mine)] == [1] * 6
+        assert len((await mine.host.list(DPUService, mine.namespace)).items) == 2
+        mine.kubectl("delete", "dpudeployment", "other", f"--timeout={tenants.PATIENCE_S:.0f}s")
+        await mine.until_gone(BFB, "bfb-2.9")
+
+
+async def test_a_service_knows_the_one_that_it_depends_on(platform: Platform, standin: Standin) -> None:
+    """`dependsOn` with templating (6.6), and config ports (3.6): the running process is asked on every endpoint."""
+    async with tenants.tenant(platform, "dependent") as mine:
+        platform.apply(*frontend_and_backend(mine))
+        await mine.ready()
+        slices = json.loads(mine.kubectl("get", "endpointslices", "-o", "json"))["items"]
+        (found,) = [s for s in slices if s["metadata"]["labels"][names.DPUSERVICE_NAME_LABEL] == "duo-frontend"]
+        port = next(p["port"] for p in found["ports"] if p["name"] == "exampletcp")
+        addresses = [address for endpoint in found["endpoints"] for address in endpoint["addresses"]]
+        answers = [await ask(address, port) for address in addresses]
+        assert sorted(answer["node"] for answer in answers) == ["dpu-1", "dpu-2"]
+        for answer in answers:
+            assert answer["environment"]["SERVICE_ID"] == "talks to duo-backend in dependent"
+        service = json.loads(mine.kubectl("get", "service", "duo-frontend", "-o", "json"))
+        assert service["spec"]["type"] == "NodePort"
+        status = (await mine.host.get(DPUService, "duo-frontend", mine.namespace)).status
+        assert [port.port for port in (status.configPorts or {})[CLUSTER]] == [8080]
+
+
+async def test_a_service_in_the_host_cluster_follows_its_node_label(platform: Platform, standin: Standin) -> None:
+    """behaviour-service.md 6.11, on a host Node that nobody runs: its kubelet is played here.
+
+    The first roll-out labels the node at once; a disruptive update waits for the node effect.
+    """
+    async with tenants.tenant(platform, "inside") as mine:
+        *others, deployment = mine.producer_consumer()
+        configuration = rolledout.find(others, "DPUServiceConfiguration", "consumer")
+        configuration["spec"]["serviceConfiguration"]["deployInCluster"] = True
+        configuration["spec"]["upgradePolicy"] = {"applyNodeEffect": True}
+        del configuration["spec"]["interfaces"], deployment["spec"]["serviceChains"]
+        await a_host_node(mine, "host-1")
+        try:
+            platform.apply(*others, deployment)
+            await mine.until(core.Node, "host-1", lambda node: rolledout.in_cluster_labels(node) == [CONSUMER])
+            await start_pods(mine, CONSUMER)
+            await mine.ready()
+
+            mine.configure("consumer", worker={"parallelization": 11})
+            new = await second_revision(mine, "consumer")
+            requestor = f"{mine.namespace}_{NAME}_{new.metadata.name}"
+            await mine.until_all(DPUSet, lambda found: all(requestor in rolledout.requestors(d) for d in found))
+            assert rolledout.in_cluster_labels(await mine.host.get(core.Node, "host-1")) == [CONSUMER]
+            await maintain(mine, "host-1", requestor)
+            await mine.until(core.Node, "host-1", lambda node: rolledout.in_cluster_labels(node) == [new.metadata.name])
+            await mine.until(
+                DPUNodeMaintenance, "host-1-drain", lambda found: (found.spec and found.spec.requestor) == ["somebody"]
+            )
+            await start_pods(mine, new.metadata.name)
+            await mine.until_gone(DPUService, CONSUMER)
+            await mine.ready()
+            mine.kubectl("delete", "dpudeployment", NAME, f"--timeout={tenants.PATIENCE_S:.0f}s")
+            await mine.until(core.Node, "host-1", lambda node: rolledout.in_cluster_labels(node) == [])
+        finally:
+            platform.kubectl("delete", "node", "host-1")
+
+
+async def second_revision(tenant: Tenant, service: str = "producer") -> DPUService:
+    """The newer of two revisions, once the older is paused and the newer one is not."""
+    plain = f"{NAME}-{service}"
+
+    def is_under_way(found: Sequence[DPUService]) -> bool:
+        revisions = {s.metadata.name: tenants.is_paused(s) for s in found if s.metadata.name.startswith(plain)}
+        return len(revisions) == 2 and revisions.pop(plain, False) and not any(revisions.values())
+
+    found = await tenant.until_all(DPUService, is_under_way)
+    return next(s for s in found if s.metadata.name.startswith(f"{plain}-"))
+
+
+async def until_interface(tenant: Tenant, name: str) -> None:
+    """Until this is the only interface of the producer."""
+    await tenant.until_all(DPUServiceInterface, lambda found: rolledout.interfaces(found, "producer") == [name])
+
+
+async def dependencies(tenant: Tenant) -> list[Object]:
+    """Everything that the guide's DPUDeployment names."""
+    return [obj for kind in DEPENDENCIES for obj in (await tenant.host.list(kind, tenant.namespace)).items]
+
+
+async def a_host_node(tenant: Tenant, name: str) -> None:
+    """A Node of the host cluster on which pods may be scheduled, and the DPUNode that stands for it."""
+    rack = {tenants.RACK: Where.NOWHERE.value}
+    room = {"cpu": "16", "memory": "16Gi", "pods": "10", "nvidia.com/sf": "4"}
+    await tenant.host.create(core.Node(
+        metadata=ObjectMeta(name=name, labels=rack),
+        status=core.NodeStatus(capacity=dict(room), allocatable=dict(room)),
+    ))
+    tenant.platform.apply({
+        "apiVersion": "provisioning.dpu.nvidia.com/v1alpha1", "kind": "DPUNode",
+        "metadata": {"name": name, "namespace": tenant.namespace, "labels": rack}, "spec": {},
+    })
+    tenant.kubectl(
+        "patch", "dpunode", name, "--subresource=status", "--type=merge", "-p",
+        json.dumps({"status": {"kubeNodeRef": name}}),
+    )
+
+
+async def maintain(tenant: Tenant, node: str, requestor: str) -> None:
+    """What provisioning does for the requestors of DPUSets: the node effect is on the node."""
+    tenant.platform.apply({
+        "apiVersion": "provisioning.dpu.nvidia.com/v1alpha1", "kind": "DPUNodeMaintenance",
+        "metadata": {"name": f"{node}-drain", "namespace": tenant.namespace},
+        "spec": {"dpuNodeName": node, "nodeEffect": {"drain": True}, "requestor": ["somebody", requestor]},
+    })
+    applied = {
+        "type": "NodeEffectApplied", "status": "True", "reason": "Success", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    tenant.kubectl(
+        "patch", "dpunodemaintenance", f"{node}-drain", "--subresource=status", "--type=merge", "-p",
+        json.dumps({"status": {"conditions": [applied]}}),
+    )
+
+
+async def start_pods(tenant: Tenant, service: str) -> None:
+    """What a kubelet says about the pods of an in-cluster DPUService."""
+    instance = f"in-cluster-{service}"
+
+    def mine(pods: Sequence[core.Pod]) -> list[core.Pod]:
+        return [
+            pod for pod in pods
+            if (pod.metadata.labels or {}).get("app.kubernetes.io/instance") == instance and pod.spec.nodeName
+        ]
+
+    (pod,) = mine(await tenant.until_all(core.Pod, lambda found: len(mine(found)) == 1))
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    tenant.kubectl(
+        "patch", "pod", pod.metadata.name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
+    )
+
+
+def frontend_and_backend(tenant: Tenant) -> list[Manifest]:
+    """A deployment of two services on all DPUs: a frontend with a port, whose values name the backend."""
+    *others, deployment = tenant.producer_consumer()
+    chart = tenant.platform.service("x")["spec"]["helmChart"]
+    settings = {"frontend": (chart, {
+        "helmChart": {"values": {
+            "serviceID": "talks to {{ .Services.backend.Name }} in {{ .Services.backend.Namespace }}",
+        }},
+        "configPorts": {"serviceType": "NodePort", "ports": [{"name": "exampletcp", "port": 8080, "protocol": "TCP"}]},
+    }), "backend": (chart, {})}
+    parts: list[Manifest] = []
+    for name, (chart_, configuration) in settings.items():
+        about = {"apiVersion": "svc.dpu.nvidia.com/v1alpha1", "metadata": {"name": name, "namespace": tenant.namespace}}
+        common = {"deploymentServiceName": name}
+        parts += (
+            {**about, "kind": "DPUServiceTemplate", "spec": {**common, "helmChart": chart_}},
+            {**about, "kind": "DPUServiceConfiguration", "spec": {**common, "serviceConfiguration": configuration}},
+        )
+    deployment["metadata"]["name"] = "duo"
+    deployment["spec"]["services"] = {
+        name: {"serviceTemplate": name, "serviceConfiguration": name} for name in settings
+    }
+    deployment["spec"]["services"]["frontend"]["dependsOn"] = [{"name": "backend"}]
+    deployment["spec"]["dpus"]["dpuSets"] = [{"nameSuffix": "all", "nodeSelector": {"matchLabels": {"dpu": "dpu"}}}]
+    del deployment["spec"]["serviceChains"]
+    return [*(obj for obj in others if obj["kind"] in {"BFB", "DPUFlavor"}), *parts, deployment]
