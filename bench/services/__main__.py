@@ -80,7 +80,8 @@ def _print_work(works: Sequence[Mapping[str, Any]]) -> None:
         f"  {_median(works, 'seconds'):.2f} s, {_median(works, 'writes'):.0f} writes (of them"
         f" {_median(works, 'events'):.0f} Events), {_median(works, 'writes_per_s'):.0f}/s;"
         f" a bare client needs {_median(works, 'limit_s'):.2f} s: {_median(works, 'fraction') * 100:.0f} % of the limit"
-        f" ({', '.join(format(work['fraction'] * 100, '.0f') for work in works)})"
+        f" ({', '.join(format(work['fraction'] * 100, '.0f') for work in works)});"
+        f" {_median(works, 'reads'):.0f} reads"
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ from dpf.local.supervisor.supervisor import Supervisor
 
 HOST: Final = "host"
 AUDIT_LOG: Final = "audit.log"
+_READ: Final = re.compile('verb="(GET|LIST)"')
+_KIND: Final = re.compile(r'group="(\w+\.dpu\.nvidia\.com|argoproj\.io)"')
 _POLICY: Final = {
     "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
     "rules": [
@@ -63,6 +66,12 @@ class Engines:
     def audit_logs(self) -> dict[str, Path]:
         """By cluster."""
         return {name: cluster.folder / AUDIT_LOG for name, cluster in self.clusters.items()}
+
+    async def reads(self) -> int:
+        """Reads of single objects and lists of our kinds that the host's API server has answered so far."""
+        lines = (await self.host.request("GET", "/metrics")).decode().splitlines()
+        found = (line for line in lines if line.startswith("apiserver_request_total{"))
+        return sum(int(float(line.rsplit(" ", 1)[1])) for line in found if _READ.search(line) and _KIND.search(line))
 
 
 @asynccontextmanager

@@ -11,6 +11,8 @@ Nobody plays Argo CD or the controllers of the children, so nothing becomes Read
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,10 +68,17 @@ class Work:
     cpu_s: float
     rss_mib: float
     passes: dict[str, float]
+    reads: int = 0
 
 
 async def run(folder: Path, size: Size, program: Sequence[str]) -> dict[str, Any]:
-    """Everything, as it is written to JSON. Each round has a namespace, a process of ours and a limit of its own."""
+    """Everything, as it is written to JSON. Each round has a namespace, a process of ours and a limit of its own.
+
+    SIGTERM ends it in order, so that no engine is left behind.
+    """
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with engines.running(folder, size.clusters) as servers:
         servers.index.write_bytes(msgspec.json.encode(load.index(size.services)))
         log = Log(servers.audit_logs)
@@ -109,14 +118,15 @@ async def _rollout(servers: Engines, ours: Controllers, log: Log, size: Size, na
     """From the first apply of `size.deployments` until all children are written."""
     await _prepare(servers, log, size, namespace)
     wanted = size.children + size.clusters
-    cpu, passes = ours.cpu_s(), ours.passes()
+    reads, cpu, passes = await servers.reads(), ours.cpu_s(), ours.passes()
     began = time.time()
     await bare.in_flight(
         servers.host.apply(load.deployment(namespace, f"{namespace}-{n:02}", size.services))
         for n in range(size.deployments)
     )
     writes = await log.until(lambda found: len(_children(found)) >= wanted, agent=OURS, timeout_s=TIMEOUT_S)
-    return _work(writes, began, max(w.ended for w in _children(writes)), ours, cpu, passes)
+    work = _work(writes, began, max(w.ended for w in _children(writes)), ours, cpu, passes)
+    return dataclasses.replace(work, reads=await servers.reads() - reads)
 
 
 async def _prepare(servers: Engines, log: Log, size: Size, namespace: str) -> None:
@@ -137,11 +147,12 @@ async def _prepare(servers: Engines, log: Log, size: Size, namespace: str) -> No
 async def _edit(servers: Engines, ours: Controllers, log: Log, size: Size, namespace: str) -> Work:
     """Another value in one template, until every Application of that service has it."""
     wanted = size.deployments * (1 + size.clusters)
-    cpu, passes = ours.cpu_s(), ours.passes()
+    reads, cpu, passes = await servers.reads(), ours.cpu_s(), ours.passes()
     began = time.time()
     await servers.host.apply(load.template(namespace, "service-0", servers.charts, edition=1))
     writes = await log.until(lambda found: len(_changes(found)) >= wanted, agent=OURS, timeout_s=TIMEOUT_S)
-    return _work(writes, began, max(w.ended for w in _changes(writes)), ours, cpu, passes)
+    work = _work(writes, began, max(w.ended for w in _changes(writes)), ours, cpu, passes)
+    return dataclasses.replace(work, reads=await servers.reads() - reads)
 
 
 async def _idle(ours: Controllers, log: Log, seconds: float) -> dict[str, Any]:
@@ -186,5 +197,5 @@ def _report(work: Work, rates: dict[str, float]) -> dict[str, Any]:
         "seconds": work.seconds, "writes": count, "events": events, "writes_per_s": count / work.seconds,
         "limit_s": least, "fraction": least / work.seconds, "cpu_s": work.cpu_s, "rss_mib": work.rss_mib,
         "later_count": sum(n for label, n in work.later.items() if not label.endswith(f" {audit.EVENTS}")),
-        "labels": work.labels, "later": work.later, "refused": work.refused, "passes": work.passes,
+        "labels": work.labels, "later": work.later, "refused": work.refused, "reads": work.reads, "passes": work.passes,
     }

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 
 from tests.e2e.test_dpuservice import CLUSTER, ask
-from tests.support import rolledout, tenants
+from tests.support import hostnodes, rolledout, tenants
 from tests.support.ownrepository import Repository
 from tests.support.platform import Platform, Standin
 from tests.support.tenants import NAME, Manifest, Tenant, Where
@@ -28,11 +28,12 @@ from dpf.api.dpuserviceconfiguration import DPUServiceConfiguration
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
-from dpf.api.meta import Object, ObjectMeta
+from dpf.api.meta import Object
 from dpf.api.names import DPF_NAMESPACE
 
 PRODUCER, CONSUMER = f"{NAME}-producer", f"{NAME}-consumer"
 PRODUCER_LABEL = names.DPUSERVICE_NODE_LABEL.format(service="producer")
+CONSUMER_LABEL = names.DPUSERVICE_NODE_LABEL.format(service="consumer")
 CHILDREN: tuple[type[Object], ...] = (DPUService, DPUServiceInterface, DPUServiceChain, DPUSet)
 DEPENDENCIES: tuple[type[Object], ...] = (BFB, DPUFlavor, DPUServiceTemplate, DPUServiceConfiguration)
 
@@ -72,10 +73,10 @@ async def see_the_rollout(guide: Tenant) -> None:
         assert rolledout.environment(pod)["PARALLELIZATION"] == "10", "the configuration wins over the template"
         assert (pod.metadata.annotations or {})["sre.nvidia.com/page"] == "true"
     for node in (await guide.dpu.list(core.Node)).items:
-        assert rolledout.revision_labels(node) == {
+        assert rolledout.revision_labels(node).items() >= {
             names.OWNED_BY_DPUDEPLOYMENT_LABEL: f"{guide.namespace}_{NAME}", PRODUCER_LABEL: PRODUCER,
-            names.DPUSERVICE_NODE_LABEL.format(service="consumer"): CONSUMER, names.DPUSERVICECHAIN_NODE_LABEL: NAME,
-        }
+            CONSUMER_LABEL: CONSUMER, names.DPUSERVICECHAIN_NODE_LABEL: NAME,
+        }.items()
     for dependency in await dependencies(guide):
         assert rolledout.is_held(dependency)
         assert len(rolledout.consumers(dependency)) == 1
@@ -89,6 +90,7 @@ async def update_without_disruption(guide: Tenant) -> None:
     for interface in ("app-iface2", "app-iface"):
         guide.patch("dpuserviceconfiguration/producer", [renamed(interface)])
         await until_interface(guide, interface)
+        await guide.pods("producer", 2, network=interface)
         (after,) = await guide.services("producer")
         assert after.metadata.uid == before.metadata.uid
         assert after.spec is not None
@@ -114,7 +116,7 @@ async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
             assert set(rolledout.described(guide, "DPUService")) == {PRODUCER, CONSUMER, new.metadata.name}
         await guide.until_gone(DPUService, PRODUCER)
         await guide.until_all(DPUSet, lambda found: not any(rolledout.follows_labels(dpuset) for dpuset in found))
-    pods = await guide.pods("producer", 2)
+    pods = await guide.pods("producer", 2, network="app-iface2")
     assert set(pods) == {"dpu-1", "dpu-2"}
     assert not rolledout.uids(pods) & rolledout.uids(old_pods)
     (left,) = await guide.services("producer")
@@ -130,7 +132,7 @@ async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
 
 async def delete(guide: Tenant) -> None:
     """Everything goes in the end, in both clusters, and the dependencies are free."""
-    guide.kubectl("delete", "dpudeployment", NAME, f"--timeout={tenants.PATIENCE_S:.0f}s")
+    await guide.delete("dpudeployment", NAME)
     for kind in CHILDREN:
         assert (await guide.host.list(kind, guide.namespace)).items == ()
     labels = f"{names.DPUSERVICE_NAMESPACE_LABEL}={guide.namespace}"
@@ -227,10 +229,10 @@ async def test_two_deployments_share_what_they_build_on(platform: Platform, stan
             for service in ("producer", "consumer")
         }
         mine.kubectl("delete", "bfb", "bfb-2.9", "--wait=false")
-        mine.kubectl("delete", "dpudeployment", NAME, f"--timeout={tenants.PATIENCE_S:.0f}s")
+        await mine.delete("dpudeployment", NAME)
         assert [len(rolledout.consumers(dependency)) for dependency in await dependencies(mine)] == [1] * 6
         assert len((await mine.host.list(DPUService, mine.namespace)).items) == 2
-        mine.kubectl("delete", "dpudeployment", "other", f"--timeout={tenants.PATIENCE_S:.0f}s")
+        await mine.delete("dpudeployment", "other")
         await mine.until_gone(BFB, "bfb-2.9")
 
 
@@ -238,7 +240,7 @@ async def test_a_service_knows_the_one_that_it_depends_on(platform: Platform, st
     """`dependsOn` with templating (6.6), and config ports (3.6): the running process is asked on every endpoint."""
     async with tenants.tenant(platform, "dependent") as mine:
         platform.apply(*frontend_and_backend(mine))
-        await mine.ready()
+        await mine.ready("duo")
         slices = json.loads(mine.kubectl("get", "endpointslices", "-o", "json"))["items"]
         (found,) = [s for s in slices if s["metadata"]["labels"][names.DPUSERVICE_NAME_LABEL] == "duo-frontend"]
         port = next(p["port"] for p in found["ports"] if p["name"] == "exampletcp")
@@ -264,30 +266,27 @@ async def test_a_service_in_the_host_cluster_follows_its_node_label(platform: Pl
         configuration["spec"]["serviceConfiguration"]["deployInCluster"] = True
         configuration["spec"]["upgradePolicy"] = {"applyNodeEffect": True}
         del configuration["spec"]["interfaces"], deployment["spec"]["serviceChains"]
-        await a_host_node(mine, "host-1")
-        try:
+        async with hostnodes.host_node(mine, "host-1"):
             platform.apply(*others, deployment)
-            await mine.until(core.Node, "host-1", lambda node: rolledout.in_cluster_labels(node) == [CONSUMER])
-            await start_pods(mine, CONSUMER)
+            await until_labelled(mine, "host-1", CONSUMER)
             await mine.ready()
-
             mine.configure("consumer", worker={"parallelization": 11})
-            new = await second_revision(mine, "consumer")
-            requestor = f"{mine.namespace}_{NAME}_{new.metadata.name}"
+            new = (await second_revision(mine, "consumer")).metadata.name
+            requestor = f"{mine.namespace}_{NAME}_{new}"
             await mine.until_all(DPUSet, lambda found: all(requestor in rolledout.requestors(d) for d in found))
-            assert rolledout.in_cluster_labels(await mine.host.get(core.Node, "host-1")) == [CONSUMER]
-            await maintain(mine, "host-1", requestor)
-            await mine.until(core.Node, "host-1", lambda node: rolledout.in_cluster_labels(node) == [new.metadata.name])
+            node = await mine.host.get(core.Node, "host-1")
+            assert rolledout.in_cluster_labels(node) == [CONSUMER], "not before the node effect"
+            maintenance = hostnodes.maintain(mine, "host-1", "somebody", requestor)
+            await until_labelled(mine, "host-1", new)
             await mine.until(
-                DPUNodeMaintenance, "host-1-drain", lambda found: (found.spec and found.spec.requestor) == ["somebody"]
+                DPUNodeMaintenance, maintenance, lambda found: (found.spec and found.spec.requestor) == ["somebody"]
             )
-            await start_pods(mine, new.metadata.name)
             await mine.until_gone(DPUService, CONSUMER)
             await mine.ready()
-            mine.kubectl("delete", "dpudeployment", NAME, f"--timeout={tenants.PATIENCE_S:.0f}s")
-            await mine.until(core.Node, "host-1", lambda node: rolledout.in_cluster_labels(node) == [])
-        finally:
-            platform.kubectl("delete", "node", "host-1")
+            (pod,) = (await mine.host.list(core.Pod, mine.namespace)).items
+            assert (pod.spec.nodeName, rolledout.environment(pod)["PARALLELIZATION"]) == ("host-1", "11")
+            await mine.delete("dpudeployment", NAME)
+            await until_labelled(mine, "host-1")
 
 
 async def second_revision(tenant: Tenant, service: str = "producer") -> DPUService:
@@ -302,6 +301,17 @@ async def second_revision(tenant: Tenant, service: str = "producer") -> DPUServi
     return next(s for s in found if s.metadata.name.startswith(f"{plain}-"))
 
 
+async def until_steered(tenant: Tenant, service: str, name: str) -> None:
+    """Until the nodes of all DPUSets are meant to run this revision of a service."""
+    label = names.DPUSERVICE_NODE_LABEL.format(service=service)
+    await tenant.until_all(DPUSet, lambda found: all(rolledout.node_labels(d).get(label) == name for d in found))
+
+
+async def until_labelled(tenant: Tenant, node: str, *revisions: str) -> None:
+    """Until a host node is meant to run exactly these revisions of in-cluster services."""
+    await tenant.until(core.Node, node, lambda found: rolledout.in_cluster_labels(found) == list(revisions))
+
+
 async def until_interface(tenant: Tenant, name: str) -> None:
     """Until this is the only interface of the producer."""
     await tenant.until_all(DPUServiceInterface, lambda found: rolledout.interfaces(found, "producer") == [name])
@@ -310,58 +320,6 @@ async def until_interface(tenant: Tenant, name: str) -> None:
 async def dependencies(tenant: Tenant) -> list[Object]:
     """Everything that the guide's DPUDeployment names."""
     return [obj for kind in DEPENDENCIES for obj in (await tenant.host.list(kind, tenant.namespace)).items]
-
-
-async def a_host_node(tenant: Tenant, name: str) -> None:
-    """A Node of the host cluster on which pods may be scheduled, and the DPUNode that stands for it."""
-    rack = {tenants.RACK: Where.NOWHERE.value}
-    room = {"cpu": "16", "memory": "16Gi", "pods": "10", "nvidia.com/sf": "4"}
-    await tenant.host.create(core.Node(
-        metadata=ObjectMeta(name=name, labels=rack),
-        status=core.NodeStatus(capacity=dict(room), allocatable=dict(room)),
-    ))
-    tenant.platform.apply({
-        "apiVersion": "provisioning.dpu.nvidia.com/v1alpha1", "kind": "DPUNode",
-        "metadata": {"name": name, "namespace": tenant.namespace, "labels": rack}, "spec": {},
-    })
-    tenant.kubectl(
-        "patch", "dpunode", name, "--subresource=status", "--type=merge", "-p",
-        json.dumps({"status": {"kubeNodeRef": name}}),
-    )
-
-
-async def maintain(tenant: Tenant, node: str, requestor: str) -> None:
-    """What provisioning does for the requestors of DPUSets: the node effect is on the node."""
-    tenant.platform.apply({
-        "apiVersion": "provisioning.dpu.nvidia.com/v1alpha1", "kind": "DPUNodeMaintenance",
-        "metadata": {"name": f"{node}-drain", "namespace": tenant.namespace},
-        "spec": {"dpuNodeName": node, "nodeEffect": {"drain": True}, "requestor": ["somebody", requestor]},
-    })
-    applied = {
-        "type": "NodeEffectApplied", "status": "True", "reason": "Success", "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    tenant.kubectl(
-        "patch", "dpunodemaintenance", f"{node}-drain", "--subresource=status", "--type=merge", "-p",
-        json.dumps({"status": {"conditions": [applied]}}),
-    )
-
-
-async def start_pods(tenant: Tenant, service: str) -> None:
-    """What a kubelet says about the pods of an in-cluster DPUService."""
-    instance = f"in-cluster-{service}"
-
-    def mine(pods: Sequence[core.Pod]) -> list[core.Pod]:
-        return [
-            pod for pod in pods
-            if (pod.metadata.labels or {}).get("app.kubernetes.io/instance") == instance and pod.spec.nodeName
-        ]
-
-    (pod,) = mine(await tenant.until_all(core.Pod, lambda found: len(mine(found)) == 1))
-    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    tenant.kubectl(
-        "patch", "pod", pod.metadata.name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
-    )
 
 
 def frontend_and_backend(tenant: Tenant) -> list[Manifest]:

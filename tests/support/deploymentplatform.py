@@ -140,7 +140,7 @@ class Platform:
             for app in self.host.objects(Application):
                 if app.metadata.deletionTimestamp is not None:
                     await dpuservices.finish_deletion(self.host, app)
-                elif app.status.health is None or app.status.health.status != "Healthy":
+                elif app.status.health.status != "Healthy":
                     await dpuservices.report(self.host, app)
             await self.settle()
             if self.host.resource_version == before:
@@ -195,6 +195,11 @@ class Platform:
     def names(self, kind: type[Object], namespace: str | None = None) -> list[str]:
         """Names of all objects of a kind."""
         return [obj.metadata.name for obj in self.host.objects(kind, namespace)]
+
+    def left(self) -> list[str]:
+        """Everything that a deployment makes, and deployments: kind and name."""
+        kinds: tuple[type[Object], ...] = (DPUDeployment, *some.CHILDREN, Application)
+        return [f"{kind.resource.kind} {name}" for kind in kinds for name in self.names(kind)]
 
     def one(self, kind: type[T], name: str, namespace: str = some.TENANT) -> T:
         """An object as it is now."""

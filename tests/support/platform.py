@@ -6,11 +6,11 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +23,7 @@ import yaml
 from dpf.kube import connect
 from dpf.kube.http import HTTPClient
 from dpf.local import controlplanes, parts
+from dpf.local.platform import settings, up
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -65,12 +66,23 @@ class Platform:
             sys.executable, "-m", "dpf", "run", "all",
             "--kubeconfig", str(self.state / "host" / "dpf-controllers.kubeconfig"),
             "--local-state", str(self.state), "--metrics-address", "",
+            "--repository-mirror", f"{up.EXAMPLE_REPOSITORY}=https://{self.environment['DPUSERVICE_HELM_REGISTRY']}/dpf",
         ]
 
     def controllers_environment(self) -> dict[str, str]:
         """Where its programs are."""
         found = {part.variable: parts.find(part.name) for part in parts.PARTS if part.name in controlplanes.PROGRAMS}
         return {name: str(path) for name, path in found.items()}
+
+    def passes(self, controller: str) -> int:
+        """How often the running controllers have found an object of this controller as it should be."""
+        remembered = settings.load(self.state)
+        assert remembered is not None
+        url = f"http://127.0.0.1:{remembered.port('controllers-metrics')}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            text = answer.read().decode()
+        series = f'dpf_reconcile_total{{controller="{controller}",result="done"}} '
+        return next((int(float(line[len(series):])) for line in text.splitlines() if line.startswith(series)), 0)
 
     def kubectl(
         self, *arguments: str, dpu: bool = False, stdin: str | None = None, check: bool = True,
@@ -79,9 +91,9 @@ class Platform:
         kubeconfig = self.environment["DPU_KUBECONFIG" if dpu else "HOST_KUBECONFIG"]
         return run([self.environment["KUBECTL"], "--kubeconfig", kubeconfig, *arguments], stdin=stdin, check=check)
 
-    def apply(self, *objects: dict[str, Any]) -> None:
+    def apply(self, *objects: dict[str, Any], options: Sequence[str] = ()) -> None:
         """kubectl apply, with strict validation as users have it."""
-        self.kubectl("apply", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(objects))
+        self.kubectl("apply", "--validate=strict", *options, "-f", "-", stdin=yaml.safe_dump_all(objects))
 
     def wait(self, resource: str, condition: str, namespace: str, timeout_s: int = 60) -> None:
         """kubectl wait; an object that is not there yet is waited for, too."""
@@ -115,33 +127,48 @@ class Platform:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Standin:
     """The process that speaks for provisioning and chains (`tools.standin`)."""
 
-    process: subprocess.Popen[bytes]
+    platform: Platform
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Speak."""
+        argv = [sys.executable, "-m", "tools.standin", "--kubeconfig", self.platform.environment["HOST_KUBECONFIG"]]
+        with (self.platform.state / "logs" / "standin.log").open("ab") as log:
+            self.process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """Say nothing any more."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+            self.process = None
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """For the length of a block no BFB, DPUSet, chain or interface becomes ready: an upgrade stops half-way."""
-        self.process.send_signal(signal.SIGSTOP)
+        """For the length of a block no BFB, DPUSet, chain or interface becomes ready: an upgrade stops half-way.
+
+        What happens meanwhile is not seen afterwards, only what has come of it.
+        """
+        self.stop()
         try:
             yield
         finally:
-            self.process.send_signal(signal.SIGCONT)
+            self.start()
 
 
 @contextmanager
 def standin(made: Platform) -> Iterator[Standin]:
     """The stand-in for `made`, for the length of a block."""
-    argv = [sys.executable, "-m", "tools.standin", "--kubeconfig", made.environment["HOST_KUBECONFIG"]]
-    with (made.state / "logs" / "standin.log").open("ab") as log:
-        process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    speaking = Standin(made)
+    speaking.start()
     try:
-        yield Standin(process)
+        yield speaking
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        speaking.stop()
 
 
 @contextmanager

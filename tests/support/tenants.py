@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,6 +71,10 @@ class Tenant:
         """What kubectl says in this namespace."""
         return self.platform.kubectl(*arguments, "-n", self.namespace, dpu=dpu).stdout
 
+    async def delete(self, *what: str) -> None:
+        """`kubectl delete`, which waits until it is gone; meanwhile whatever a test plays goes on."""
+        await asyncio.to_thread(self.kubectl, "delete", *what, f"--timeout={PATIENCE_S:.0f}s")
+
     def patch(self, resource: str, change: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """`kubectl patch`: a merge patch, or the operations of a JSON patch."""
         kind = "merge" if isinstance(change, Mapping) else "json"
@@ -112,7 +116,7 @@ class Tenant:
                     listing = await client.list(kind, namespace or self.namespace)
                     if accept(found := listing.items):
                         return found
-                    await _change(client, kind, namespace or self.namespace, listing.resource_version)
+                    await change(client, kind, namespace or self.namespace, listing.resource_version)
         except TimeoutError:
             names_ = [obj.metadata.name for obj in found]
             raise AssertionError(f"{kind.resource.plural} are not as expected: {names_}") from None
@@ -131,11 +135,16 @@ class Tenant:
         label = f"{names.DPUDEPLOYMENT_SERVICE_LABEL}={service}"
         return (await self.host.list(DPUService, self.namespace, labels=label)).items
 
-    async def pods(self, service: str, number: int) -> dict[str, core.Pod]:
-        """The running pods of a service by node, when there are `number` and all are ready."""
-        found = await self.until_all(
-            core.Pod, lambda pods: _are_running([p for p in pods if _is_of(p, service)], number), dpu=True
-        )
+    async def pods(self, service: str, number: int, *, network: str = "") -> dict[str, core.Pod]:
+        """The running pods of a service by node, when there are `number` and all are ready.
+
+        `network`: an interface that each has to have, if it matters.
+        """
+        def are_running(pods: Sequence[core.Pod]) -> bool:
+            mine = [pod for pod in pods if _is_of(pod, service)]
+            return len(mine) == number and all(_is_running(pod) and _has_interface(pod, network) for pod in mine)
+
+        found = await self.until_all(core.Pod, are_running, dpu=True)
         return {pod.spec.nodeName or "": pod for pod in found if _is_of(pod, service)}
 
 
@@ -148,8 +157,17 @@ async def tenant(platform: Platform, namespace: str) -> AsyncIterator[Tenant]:
         try:
             yield made
         finally:
-            made.kubectl("delete", "dpudeployments", "--all", f"--timeout={PATIENCE_S:.0f}s")
+            await made.delete("dpudeployments", "--all")
             platform.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+async def poll(check: Callable[[], Awaitable[bool]]) -> None:
+    """Until `check` says yes, for what cannot be watched. Raises TimeoutError."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if await check():
+                return
+            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
@@ -171,6 +189,15 @@ async def recorded(tenant: Tenant, kind: type[T]) -> AsyncIterator[list[dict[str
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def change(client: HTTPClient, kind: type[T], namespace: str, resource_version: str) -> None:
+    """Until something happens to an object of the kind."""
+    watch = client.watch(kind, namespace, resource_version=resource_version)
+    async with aclosing(cast("AsyncGenerator[Sequence[Event[T]], None]", watch)) as batches:
+        async for batch in batches:
+            if any(event.type is not EventType.BOOKMARK for event in batch):
+                return
 
 
 def in_namespace(manifest: Manifest, namespace: str) -> Manifest:
@@ -196,8 +223,9 @@ def is_paused(service: DPUService) -> bool:
     return service.spec is not None and bool(service.spec.paused)
 
 
-def _are_running(pods: Sequence[core.Pod], number: int) -> bool:
-    return len(pods) == number and all(_is_running(pod) for pod in pods)
+def _has_interface(pod: core.Pod, interface: str) -> bool:
+    networks = (pod.metadata.annotations or {}).get(names.NETWORKS_ANNOTATION, "[]")
+    return not interface or any(element["interface"] == interface for element in json.loads(networks))
 
 
 def _is_running(pod: core.Pod) -> bool:
@@ -207,15 +235,6 @@ def _is_running(pod: core.Pod) -> bool:
 
 def _is_of(pod: core.Pod, service: str) -> bool:
     return (pod.metadata.labels or {}).get(names.DPUDEPLOYMENT_SERVICE_LABEL) == service
-
-
-async def _change(client: HTTPClient, kind: type[T], namespace: str, resource_version: str) -> None:
-    """Until something happens to an object of the kind."""
-    watch = client.watch(kind, namespace, resource_version=resource_version)
-    async with aclosing(cast("AsyncGenerator[Sequence[Event[T]], None]", watch)) as batches:
-        async for batch in batches:
-            if any(event.type is not EventType.BOOKMARK for event in batch):
-                return
 
 
 def _note(states: list[dict[str, T]], event: Event[T]) -> None:

@@ -27,6 +27,10 @@ from dpf.services.dpudeployment.controller import DPUDeploymentController
 
 WRITER = DPUDeploymentController.name
 _PREFIX = "svc.dpu.nvidia.com/"
+_LEGEND = (
+    "A dash begins a pass of the controller; below it are its writes in their order. `mine`: the nodes carry the owner",
+    "label of the DPUDeployment as well. A star marks the controller among the owners.",
+)
 _VERSIONS = ("dpuservice-version", "dpuservicechain-version")
 _FOLLOWED: tuple[type[Object], ...] = (DPUDeployment, *some.CHILDREN, *some.DEPENDENCIES)
 
@@ -37,7 +41,7 @@ class Timeline:
     def __init__(self, platform: Platform, title: str, deployment: str = "dd", namespace: str = some.TENANT) -> None:
         self._platform = platform
         self._name, self._namespace = deployment, namespace
-        self._lines = [title, "=" * len(title), ""]
+        self._lines = [title, "=" * len(title), "", *_LEGEND, ""]
         self._passes: dict[int, list[str]] = {}
         self._before: dict[str, Any] | None = None
         self._steps = 0
@@ -174,7 +178,8 @@ class Timeline:
         return rows
 
     def _conditions(self) -> list[str]:
-        found = [d for d in self._platform.host.objects(DPUDeployment, self._namespace) if d.metadata.name == self._name]
+        deployments = self._platform.host.objects(DPUDeployment, self._namespace)
+        found = [deployment for deployment in deployments if deployment.metadata.name == self._name]
         if not found:
             return [f"   DPUDeployment {self._name} is gone"]
         conditions = found[0].status.conditions or []

@@ -37,14 +37,14 @@ class Entry:
 
 
 def page(kinds: Iterable[type[Object]], *, command: str) -> str:
-    """The whole page. Raises Undocumented."""
+    """The whole page; a kind that declares neither conditions nor reasons has no section. Raises Undocumented."""
     sections = [
         f"<!-- Written by `{command}` from src/dpf/api and src/dpf/runtime/conditions.py; do not edit. -->",
         "# Conditions", _INTRODUCTION.rstrip(), "## Shared reasons", _table("Reason", entries(Reason)),
     ]
     for kind in sorted(kinds, key=lambda kind: kind.resource.kind):
-        sections.append(f"## {kind.resource.kind}")
-        sections += [_table(ENUMS[enum.__name__], entries(enum)) for enum in _enums(kind)]
+        tables = [_table(ENUMS[enum.__name__], entries(enum)) for enum in _enums(kind)]
+        sections += [f"## {kind.resource.kind}", *tables] if tables else []
     return "\n\n".join(sections) + "\n"
 
 

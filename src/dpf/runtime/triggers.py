@@ -15,7 +15,7 @@ import structlog
 
 from dpf.api.meta import Key, LabelSelector, Object
 from dpf.kube import errors, selectors
-from dpf.kube.clusters import HOST, ClusterRegistry, Connected, Health
+from dpf.kube.clusters import HOST, ClusterRegistry, Connected, Connecting, Health
 from dpf.runtime.controller import Controller
 from dpf.runtime.reconciler import Watch
 
@@ -75,6 +75,9 @@ def _selected(selector: LabelSelector | None, obj: Object | None) -> Object | No
 
 
 def _on_health(controller: Controller, cluster: Key, old: Health, new: Health | None) -> None:
-    """Every root may stand differently when a DPU cluster comes or goes; why it is away does not matter."""
-    if cluster != HOST and isinstance(old, Connected) != isinstance(new, Connected):
+    """Every root may stand differently when a DPU cluster comes or goes; why it is away does not matter.
+
+    So may whoever waited for the first answer of a cluster, also when there is none.
+    """
+    if cluster != HOST and (isinstance(old, Connecting) or isinstance(old, Connected) != isinstance(new, Connected)):
         controller.enqueue_all()

@@ -17,7 +17,7 @@ from tests.support import source
 from tests.support.deploymentplatform import DOWN, Platform, a_deployed, a_platform, unsaid
 from tests.support.timelines import Timeline
 
-from dpf.api.bfb import BFB
+from dpf.api.bfb import BFB, BFBSpec
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpuserviceconfiguration import DPUServiceConfiguration
@@ -29,6 +29,9 @@ HERE = Path(__file__).parent
 EXAMPLE = source.ROOT / "examples" / "003-producer-consumer.yaml"
 CUSTOMER = "customer-namespace"
 NAME = "producer-consumer"
+BFB_291 = BFB(
+    metadata=some.metadata("bfb"), spec=BFBSpec(url="http://example.com/bf-bundle-2.9.1.bfb", fileName="bfb-2.9.1.bfb")
+)
 KINDS: tuple[type[Object], ...] = (BFB, DPUFlavor, DPUServiceTemplate, DPUServiceConfiguration, DPUDeployment)
 
 
@@ -48,13 +51,17 @@ def the_users_story(title: str) -> tuple[Platform, Timeline]:
     return platform, Timeline(platform, title, NAME, CUSTOMER)
 
 
-def the_upgrades_story(title: str, **spec: Any) -> tuple[Platform, Timeline]:
-    """A deployment of one service, between the uplink and which there is a chain; two DPUSets."""
+def the_upgrades_story(title: str, *others: Object, **spec: Any) -> tuple[Platform, Timeline]:
+    """A deployment of one service, between the uplink and which there is a chain; two DPUSets.
+
+    `others` replace what the deployment names.
+    """
     ports = [
         {"serviceInterface": {"matchLabels": {"uplink": "p0"}}}, {"service": {"name": "producer", "interface": "eth0"}},
     ]
     platform = a_deployed(
-        serviceChains=[{"ports": ports}], dpus={"dpuSets": [{"nameSuffix": "a"}, {"nameSuffix": "b"}]}, **spec
+        "dd", *others, serviceChains=[{"ports": ports}],
+        dpus={"dpuSets": [{"nameSuffix": "a"}, {"nameSuffix": "b"}]}, **spec,
     )
     return platform, Timeline(platform, title)
 
@@ -164,7 +171,7 @@ async def test_deletion_in_the_middle() -> None:
 
 
 async def test_chart_repository_down() -> None:
-    platform, story = the_upgrades_story("A template changes while its chart repository is down")
+    platform, story = the_upgrades_story("A template changes while its chart repository is down", BFB_291)
     async with platform.running():
         await bring_up(platform, story, "The deployment is ready.")
         template = platform.one(DPUServiceTemplate, "producer")

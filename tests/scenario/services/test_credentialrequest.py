@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import yaml
@@ -259,6 +259,23 @@ async def test_a_new_duration_leads_to_a_new_token_at_once() -> None:
     assert stage.request(world).status.expirationTimestamp == "2026-01-01T02:00:00Z"
 
 
+@pytest.mark.parametrize(("before", "after"), [("2h", None), (None, "1h"), ("60m", "1h")])
+async def test_a_token_that_lives_as_long_as_is_asked_for_is_kept(before: str | None, after: str | None) -> None:
+    world = stage.a_stage()
+    world.host.add(stage.a_request(duration=before))
+    async with stage.running(world) as manager:
+        await stage.edit(world, duration=after)
+        await manager.settle()
+        assert len(world.dpus[DPU].tokens.issued) == 1
+        assert stage.is_ready(world)
+        await world.clock.run_for(2 * 3600)
+        await manager.settle()
+        assert stage.accepts(world.dpus[DPU], stage.credential_in(stage.secret(world)).token)
+    status = stage.request(world).status
+    life = datetime.fromisoformat(status.expirationTimestamp or "") - datetime.fromisoformat(status.issuedAt or "")
+    assert life == timedelta(hours=1), "the next one follows the spec"
+
+
 @pytest.mark.parametrize("target", [DPU, None], ids=["dpu", "host"])
 async def test_45_another_service_account(target: Key | None) -> None:
     world = stage.a_stage()
@@ -350,6 +367,7 @@ async def test_a_secret_that_is_edited_by_hand_is_put_right(patch: dict[str, obj
     world.host.add(stage.a_request())
     async with stage.running(world) as manager:
         taken_away = patch.get("metadata") == {"labels": {"svc.dpu.nvidia.com/credential-request-name": "somebody"}}
+        await world.clock.run_for(MINUTE_S)
         await world.host.patch(core.Secret, SECRET.name, SECRET.namespace, patch=patch)
         await manager.settle()
         if taken_away:
@@ -361,6 +379,31 @@ async def test_a_secret_that_is_edited_by_hand_is_put_right(patch: dict[str, obj
         assert not secret.immutable
         assert stage.accepts(world.dpus[DPU], stage.credential_in(secret).token)
         assert stage.is_ready(world)
+
+
+async def test_a_copy_that_somebody_makes_of_the_secret_stays() -> None:
+    """As `kubectl get -o yaml | kubectl apply` and programs that distribute Secrets make it, labels and all."""
+    world = stage.a_stage()
+    world.host.add(stage.a_request())
+    copy = Key("services", "copy")
+    async with stage.running(world) as manager:
+        original = stage.secret(world)
+        assert original is not None
+        world.host.add(core.Secret(
+            metadata=ObjectMeta(name=copy.name, namespace=copy.namespace, labels=original.metadata.labels,
+                                annotations=original.metadata.annotations),
+            type=original.type, data=original.data,
+        ))
+        await manager.settle()
+        assert stage.secret(world, copy) is not None
+        await stage.edit(world, secret={"name": "renamed", "namespace": NAMESPACE})
+        await manager.settle()
+        assert stage.secret(world, Key(NAMESPACE, "renamed")) is not None
+        assert stage.secret(world) is None
+        await world.host.delete(DPUServiceCredentialRequest, stage.NAME, NAMESPACE)
+        await manager.settle()
+        assert world.host.objects(DPUServiceCredentialRequest) == ()
+    assert {s.metadata.name for s in world.host.objects(core.Secret) if s.data and "kubeconfig" in s.data} == {"copy"}
 
 
 async def test_what_others_add_to_the_secret_stays() -> None:
@@ -495,7 +538,7 @@ async def test_the_mark_gives_nothing_away() -> None:
     secret = stage.secret(world)
     assert secret is not None
     mark = json.loads((secret.metadata.annotations or {})["svc.dpu.nvidia.com/credential"])
-    assert set(mark) == {"data", "expires", "inputs", "issued", "metadata", "requested"}
+    assert set(mark) == {"asked_s", "data", "expires", "inputs", "issued", "metadata", "requested", "secret"}
     assert all(len(mark[name]) == 10 for name in ("data", "inputs", "metadata"))
 
 

@@ -72,6 +72,67 @@ async def test_a_cluster_that_is_down_is_named_and_concerns_nobody_else() -> Non
         assert stage.accepts(world.dpus[DPU], stage.credential_in(stage.secret(world)).token)
 
 
+def fail_slowly(world: World, cluster: Key = DPU) -> None:
+    """The cluster takes its time to refuse connections."""
+    async def server_version() -> str:
+        await world.clock.sleep(3)
+        raise errors.Unreachable("connection refused")
+
+    world.dpus[cluster].server_version = server_version  # type: ignore[method-assign]
+
+
+async def test_a_cluster_that_turns_out_to_be_down_is_told_as_soon_as_that_is_known() -> None:
+    world = stage.a_stage()
+    world.host.add(stage.a_request())
+    fail_slowly(world)
+    async with stage.running(world) as manager:
+        assert stage.condition(world, ACCOUNT_CONDITION).status == "Unknown"
+        await world.clock.run_for(10)
+        await manager.settle()
+        assert "not connected: connection refused" in stage.condition(world, ACCOUNT_CONDITION).message
+
+
+async def test_deletion_says_that_the_cluster_is_down_as_soon_as_that_is_known() -> None:
+    world = stage.a_stage()
+    world.host.add(stage.a_request())
+    await stage.live(world)
+    fail_slowly(world)
+    async with stage.running(world) as manager:
+        await remove_request(world)
+        await manager.settle()
+        assert stage.condition(world, ACCOUNT_CONDITION).message == f"DPU cluster {DPU} is being connected"
+        await world.clock.run_for(10)
+        await manager.settle()
+        assert "not connected: connection refused; waiting for it" in stage.condition(world, ACCOUNT_CONDITION).message
+
+
+@pytest.mark.parametrize("lost", ["mark", "data"])
+async def test_a_secret_that_never_stays_as_written_costs_few_tokens(lost: str) -> None:
+    """An admission plug-in that drops annotations or data must not make us issue tokens without end."""
+    world = stage.a_stage()
+    world.host.add(stage.a_request())
+    apply = world.host.apply
+
+    async def apply_mutated(obj: Any, **options: Any) -> Any:
+        if isinstance(obj, core.Secret) and lost == "mark":
+            obj = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, annotations=None))
+        elif isinstance(obj, core.Secret):
+            obj = msgspec.structs.replace(obj, data={})
+        return await apply(obj, **options)
+
+    world.host.apply = apply_mutated  # type: ignore[method-assign]
+    async with stage.running(world) as manager:
+        for _ in range(60):
+            await world.clock.run_for(1)
+            await manager.settle()
+        assert 5 <= len(world.dpus[DPU].tokens.issued) <= 8, "one at a time, and never given up"
+        assert "was changed by somebody else" in stage.condition(world, SECRET_CONDITION).message
+        world.host.apply = apply  # type: ignore[method-assign]
+        await world.clock.run_for(11)
+        await manager.settle()
+    assert stage.is_ready(world)
+
+
 async def test_a_cluster_that_does_not_exist_is_waited_for() -> None:
     world = stage.a_stage("dpu-1", "dpu-2")
     missing = world.host.objects(DPUCluster)[1]

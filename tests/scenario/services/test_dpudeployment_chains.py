@@ -78,8 +78,8 @@ UNKNOWN = {"service": {"name": "nobody", "interface": "eth0"}}
     ([{"ports": [UNKNOWN]}], "failed to resolve service chain switches: service nobody not found in patched services"),
     ([{"ports": [{}]}], "either service or serviceInterface must be specified"),
     ([{"ports": [UPLINK | PRODUCER]}], "either service or serviceInterface must be specified"),
-    ("p0", "spec.serviceChains is neither an object with switches nor a list of switches; write one of them, or leave"
-           " it out"),
+    ("p0", ("spec.serviceChains is neither an object with switches nor a list of switches; write one of them, or leave"
+     " it out")),
 ], ids=["unknown service", "neither", "both", "scalar"])
 async def test_37_a_chain_that_cannot_be_made_costs_nothing_and_its_correction_converges(
     chains: Any, text: str,
@@ -201,7 +201,7 @@ async def test_race_11_a_service_that_is_edited_in_place_does_not_disrupt_the_ch
 
 
 @pytest.mark.parametrize("forever", [True, False], ids=["for good", "and put back"])
-async def test_38_without_serviceChains_there_is_no_chain(forever: bool) -> None:  # noqa: N802 - a field's name
+async def test_38_without_serviceChains_there_is_no_chain(forever: bool) -> None:
     platform = a_platform()
     async with platform.running():
         await platform.work()
@@ -236,8 +236,8 @@ async def test_38_a_service_in_the_chain_is_dropped_and_the_chain_with_it() -> N
         await platform.work()
         await platform.edit(DPUDeployment, "dd", {"services": {"consumer": None}})
         assert platform.summary(RECONCILED) == (
-            "False", "Error", "Error occurred: failed to resolve service chain switches: service consumer not found in"
-            " patched services",
+            "False", "Error", ("Error occurred: failed to resolve service chain switches: service consumer not found in"
+                               " patched services"),
         )
         assert platform.names(DPUServiceChain) == ["dd"], "the old chain stays until there is a new one"
         await set_chain(platform, LIST)

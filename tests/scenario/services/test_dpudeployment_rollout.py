@@ -27,6 +27,7 @@ VERSION = "svc.dpu.nvidia.com/dpuservice-version"
 CHAIN = [{"ports": [
     {"service": {"name": "producer", "interface": "eth0"}}, {"service": {"name": "consumer", "interface": "eth0"}},
 ]}]
+CHAIN_OF_ONE = [{"ports": [{"service": {"name": "producer", "interface": "eth0"}}]}]
 FULL: dict[str, Any] = {
     "services": ("producer", "consumer"), "serviceChains": CHAIN,
     "dpus": {"dpuSets": [{"nameSuffix": "a"}, {"nameSuffix": "b"}]},
@@ -201,8 +202,8 @@ async def test_39_an_unknown_name_is_an_error_and_its_correction_converges() -> 
     async with platform.running():
         assert platform.summary(RECONCILED) == (
             "False", "Error",
-            "Error occurred: service consumer: failed to render the values of DPUServiceConfiguration tenant/consumer:"
-            " {{ .Services.other.Name }}: service other is not listed in dependsOn",
+            ("Error occurred: service consumer: failed to render the values of DPUServiceConfiguration tenant/consumer:"
+             " {{ .Services.other.Name }}: service other is not listed in dependsOn"),
         )
         assert platform.names(DPUService) == ["dd-producer"]
         assert platform.names(DPUSet) == [], "nobody tells the nodes about half a deployment"
@@ -314,9 +315,11 @@ async def test_42_children_go_to_the_clusters_of_all_dpusets(
         wanted = None if expected is None else [
             LabelSelectorRequirement(key=key, operator="In", values=values) for key, values in expected
         ]
-        for kind in (DPUService, DPUServiceInterface, DPUServiceChain):
-            (child,) = platform.host.objects(kind)
-            selector = child.spec.dpuClusterSelector if child.spec is not None else None
+        (service,) = platform.host.objects(DPUService)
+        (interface,) = platform.host.objects(DPUServiceInterface)
+        (chain,) = platform.host.objects(DPUServiceChain)
+        for spec in (service.spec, interface.spec, chain.spec):
+            selector = spec.dpuClusterSelector if spec is not None else None
             assert (selector.matchExpressions if selector is not None else None) == wanted
         for dpuset, given in zip(platform.host.objects(DPUSet), selectors, strict=True):
             assert dpuset.spec is not None
@@ -334,17 +337,20 @@ async def come_up(platform: Platform) -> None:
         await platform.work()
 
 
-@pytest.mark.parametrize("seed", range(8))
-async def test_in_any_order_it_ends_the_same_and_then_rests(seed: int) -> None:
+async def test_in_any_order_it_ends_the_same_and_then_rests() -> None:
     expected = platforms.a_deployed(**FULL)
     await come_up(expected)
-    platform = platforms.a_deployed(**FULL)
-    platform.choose = Random(seed).choice
-    await come_up(platform)
-    assert platform.end_state() == expected.end_state()
-    async with platform.running():
-        assert await platform.look_again() == []
+    for seed in range(5):
+        platform = platforms.a_deployed(**FULL)
+        platform.choose = Random(seed).choice
+        await come_up(platform)
+        assert platform.end_state() == expected.end_state(), f"seed {seed}"
+        async with platform.running():
+            assert await platform.look_again() == [], f"seed {seed}"
 
 
 async def test_killed_after_any_write_it_ends_the_same() -> None:
-    assert await platforms.kill_everywhere(lambda: platforms.a_deployed(**FULL), come_up) > 30
+    tried = await platforms.kill_everywhere(
+        lambda: platforms.a_deployed(**{**FULL, "services": ("producer",), "serviceChains": CHAIN_OF_ONE}), come_up
+    )
+    assert tried > 20

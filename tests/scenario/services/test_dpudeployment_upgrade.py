@@ -169,8 +169,8 @@ async def test_race_8_the_status_of_a_template_must_be_about_its_present_source(
         await platform.wait(120)
         assert paused(platform) == {"dd-producer": False}
         assert platform.summary(ConditionType.PREREQUISITES_READY) == (
-            "False", "Pending", "Error occurred: error while getting the DPUDeployment dependencies:"
-            " DPUServiceTemplate tenant/producer is not ready yet",
+            "False", "Pending", ("Error occurred: error while getting the DPUDeployment dependencies:"
+                                 " DPUServiceTemplate tenant/producer is not ready yet"),
         )
         platform.set_chart(newer, {})
         await platform.wait(600)
@@ -352,7 +352,7 @@ async def test_race_15_deleted_in_the_middle_of_an_upgrade_nothing_hangs() -> No
         assert list(paused(platform).values()) == [False, False, False]
         assert platform.names(DPUSet) == ["dd-workers"], "the DPUs are needed until the rest is gone"
         await platform.work()
-        assert [platform.names(kind) for kind in (DPUDeployment, *some.CHILDREN, Application)] == [[]] * 6
+        assert platform.left() == []
         assert some.marks(platform.one(BFB, "bfb")) == (False, [])
 
 
@@ -410,26 +410,26 @@ async def remove(platform: Platform) -> None:
         await platform.work()
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_in_any_order_an_upgrade_ends_the_same_and_then_rests(seed: int) -> None:
+async def test_in_any_order_an_upgrade_ends_the_same_and_then_rests() -> None:
     expected = a_platform()
     await upgrade(expected)
-    platform = a_platform()
-    platform.choose = Random(seed).choice
-    await upgrade(platform)
-    assert platform.end_state() == expected.end_state()
-    async with platform.running():
-        assert await platform.look_again() == []
+    for seed in range(5):
+        platform = a_platform()
+        platform.choose = Random(seed).choice
+        await upgrade(platform)
+        assert platform.end_state() == expected.end_state(), f"seed {seed}"
+        async with platform.running():
+            assert await platform.look_again() == [], f"seed {seed}"
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_in_any_order_a_deletion_leaves_nothing(seed: int) -> None:
-    platform = a_platform()
-    platform.choose = Random(seed).choice
-    await remove(platform)
-    assert [platform.names(kind) for kind in (DPUDeployment, *some.CHILDREN, Application)] == [[]] * 6
-    async with platform.running():
-        assert await platform.look_again() == []
+async def test_in_any_order_a_deletion_leaves_nothing() -> None:
+    for seed in range(5):
+        platform = a_platform()
+        platform.choose = Random(seed).choice
+        await remove(platform)
+        assert platform.left() == [], f"seed {seed}"
+        async with platform.running():
+            assert await platform.look_again() == [], f"seed {seed}"
 
 
 async def test_killed_after_any_write_an_upgrade_ends_the_same() -> None:

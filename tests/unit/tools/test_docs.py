@@ -8,7 +8,7 @@ import pytest
 from tools.docsgen import conditions
 from tools.docsgen.errors import Undocumented
 
-from dpf.api import dpucluster, dpuservice
+from dpf.api import dpucluster, dpuflavor, dpuservice
 
 
 class Documented(StrEnum):
@@ -48,3 +48,9 @@ def test_page_has_every_type_and_reason(member: StrEnum) -> None:
     page = conditions.page([dpuservice.DPUService, dpucluster.DPUCluster], command="gen")
 
     assert f"| `{member.value}` |" in page
+
+
+def test_a_kind_without_conditions_has_no_section() -> None:
+    page = conditions.page([dpuservice.DPUService, dpuflavor.DPUFlavor], command="gen")
+
+    assert [line for line in page.splitlines() if line.startswith("## ")] == ["## Shared reasons", "## DPUService"]

@@ -53,7 +53,9 @@ async def _move(intent: MoveCredential, host: Client) -> None:
     kept = {key: data[key] for key in credential.KEYS[intent.wanted.type] if key in data}
     if mark is None or mark.data != credential.data_digest(intent.wanted.type, kept):
         raise DriverError(f"Secret {intent.source} has just been changed by somebody else; looking again")
-    relabelled: Mark = msgspec.structs.replace(mark, metadata=credential.metadata_digest(intent.wanted))
+    relabelled: Mark = msgspec.structs.replace(
+        mark, metadata=credential.metadata_digest(intent.wanted), secret=str(intent.wanted.secret)
+    )
     await _write(host, build.secret(intent.request, intent.wanted, kept, relabelled), exists=intent.exists)
 
 

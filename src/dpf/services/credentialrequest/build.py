@@ -57,6 +57,7 @@ def mark(wanted: Wanted, data: dict[str, str], times: Times, *, requested: str, 
     return Mark(
         issued=times.issued, expires=times.expires, requested=requested, inputs=inputs,
         data=credential.data_digest(wanted.type, data), metadata=credential.metadata_digest(wanted),
+        asked_s=wanted.life_s, secret=str(wanted.secret),
     )
 
 

@@ -41,13 +41,17 @@ OLDEST_S: Final = 24 * 3600.0
 JITTER_S: Final = 10.0
 CLOCK_STEP_S: Final = 60.0
 """A request that lies further in the future was made with another clock."""
+PAUSE_S: Final = 10.0
+"""Between two tokens when the first one's Secret did not stay as it was written."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """What a Secret says about its own data. Times are RFC 3339; digests are short and give nothing away.
 
     `issued` and `expires` are the server's times, `requested` is ours. `inputs`: everything the data was made from.
-    `data`: the data itself. `metadata`: labels and annotations that the spec asked for.
+    `data`: the data itself. `metadata`: labels and annotations that the spec asked for. `asked_s`: the life that was
+    asked for, which is not always granted; None where that was left to the server. `secret`: where it was written, as
+    `namespace/name`; in a copy that somebody made, it names another Secret.
     """
 
     issued: str
@@ -56,6 +60,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str
     data: str
     metadata: str
+    asked_s: int | None = None
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +91,9 @@ def write_mark(mark: Mark) -> str:
 
 
 def inputs_digest(wanted: Wanted, account_uid: str, cluster_uid: str, endpoint: Endpoint) -> str:
-    """Everything but the name and the metadata of the Secret; another value means that a token has to be issued."""
+    """Everything but the token's life, and the name and the metadata of the Secret; another value means a new token."""
     return digest.short(
-        wanted.type, str(wanted.account), account_uid, str(wanted.target), cluster_uid, wanted.life_s,
+        wanted.type, str(wanted.account), account_uid, str(wanted.target), cluster_uid,
         [endpoint.cluster_name, endpoint.server, endpoint.ca_data, endpoint.insecure, endpoint.tls_server_name],
     )
 
@@ -136,6 +142,12 @@ def secret_belongs(secret: core.Secret, request: DPUServiceCredentialRequest) ->
     return belongs(secret, request, recorded)
 
 
+def is_copy(secret: core.Secret) -> bool:
+    """Whether somebody copied `secret`, labels and all, from one of ours: it is theirs to remove."""
+    mark = read_mark(secret)
+    return mark is not None and mark.secret not in {"", str(object_key(secret))}
+
+
 def held(snapshot: Snapshot, wanted: Wanted) -> core.Secret | None:
     """The Secret with the credential that is wanted, whole and as the status says, by whatever name; None: issue one.
 
@@ -162,16 +174,41 @@ def current_inputs(target: Place | None, wanted: Wanted) -> str | None:
 
 def wait_s(mark: Mark, request_uid: str, now: datetime) -> float:
     """Seconds until the token has to be renewed; 0 when it is due."""
-    life_s = (datetime.fromisoformat(mark.expires) - datetime.fromisoformat(mark.issued)).total_seconds()
     age_s = (now - datetime.fromisoformat(mark.requested)).total_seconds()
     if age_s < -CLOCK_STEP_S:
         return 0.0
-    return max(0.0, min(RENEW_AFTER * life_s, OLDEST_S) - jitter_s(request_uid) - age_s)
+    return max(0.0, min(RENEW_AFTER * _granted_s(mark), OLDEST_S) - jitter_s(request_uid) - age_s)
+
+
+def pause_s(secret: core.Secret | None, request: DPUServiceCredentialRequest, now: datetime) -> float:
+    """Seconds to wait before the next token is asked for; 0 almost always.
+
+    Something that changes the Secret whenever it is written (an admission plug-in, another controller) would otherwise
+    make us issue tokens as fast as the API servers answer. A Secret that is gone, and a spec that has changed, wait for
+    nothing. A cluster whose clock differs from ours by more than the pause is not waited for either.
+    """
+    if secret is None or _is_as_written(secret):
+        return 0.0
+    try:
+        issued = datetime.fromisoformat(request.status.issuedAt or "")
+    except ValueError:
+        return 0.0
+    return max(0.0, PAUSE_S - abs((now - issued).total_seconds())) if issued.tzinfo else 0.0
 
 
 def jitter_s(request_uid: str) -> float:
     """0 to 10 s, always the same for one request: those that were made together are not renewed together."""
     return int.from_bytes(hashlib.sha256(request_uid.encode()).digest()[:4]) / 2**32 * JITTER_S
+
+
+def _granted_s(mark: Mark) -> float:
+    return (datetime.fromisoformat(mark.expires) - datetime.fromisoformat(mark.issued)).total_seconds()
+
+
+def _is_as_written(secret: core.Secret) -> bool:
+    """Whether the data is what the mark says, in whichever layout."""
+    mark = read_mark(secret)
+    return mark is not None and any(mark.data == data_digest(type_, secret.data) for type_ in KEYS)
 
 
 def _is_whole(
@@ -181,6 +218,7 @@ def _is_whole(
     return (
         mark is not None
         and mark.inputs == inputs
+        and wanted.life_s in {None, mark.asked_s, _granted_s(mark)}
         and mark.data == data_digest(wanted.type, secret.data)
         and (status.issuedAt, status.expirationTimestamp) in {(mark.issued, mark.expires), (None, None)}
     )

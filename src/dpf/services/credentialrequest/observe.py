@@ -134,12 +134,16 @@ def _cached_secret(cache: Cache, asked: Wanted | wanted.Invalid) -> core.Secret 
 async def _others(
     host: clusters.Cluster, request: DPUServiceCredentialRequest, asked: Wanted | wanted.Invalid, fresh: bool
 ) -> tuple[core.Secret, ...]:
-    """Secrets of the request that have not the name it asks for: by label, and the one that its status names."""
+    """Secrets of the request that have not the name it asks for: by label, and the one that its status names.
+
+    Copies that somebody made of them are none of these.
+    """
     key = object_key(request)
     found = {object_key(secret): secret for secret in host.cache.by_index(core.Secret, watches.BY_REQUEST, str(key))}
     if fresh:
         labels = ",".join(f"{name}={value}" for name, value in credential.owner_labels(key).items())
         found = {object_key(secret): secret for secret in (await host.client.list(core.Secret, labels=labels)).items}
+    found = {name: secret for name, secret in found.items() if not credential.is_copy(secret)}
     recorded = watches.parse_key(request.status.secret)
     named = host.cache.get(core.Secret, recorded) if recorded else None
     if named is not None and credential.secret_belongs(named, request):

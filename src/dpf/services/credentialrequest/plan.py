@@ -153,6 +153,10 @@ def _make(snapshot: Snapshot, asked: Wanted, target: Place, now: datetime) -> Pl
         step = Step(name=StepName.SECRET, findings=(Finding(severity=Severity.BLOCKED, message=obstacle),))
         return Plan(steps=(first, step), wake_after_s=LOOK_AGAIN_S)
     action = _secret_action(snapshot, asked, target, now)
+    pause_s = credential.pause_s(snapshot.secret, snapshot.request, now) if action is not None else 0.0
+    if pause_s:
+        finding = Finding(severity=Severity.WAITING, message=_changed(asked))
+        return Plan(steps=(first, Step(name=StepName.SECRET, findings=(finding,))), wake_after_s=pause_s)
     if action is not None and snapshot.secret is not None and snapshot.secret.immutable:
         replace = _delete_secret(snapshot.secret, "it was made immutable and cannot be renewed")
         return Plan(steps=(first, Step(name=StepName.SECRET, actions=(replace,))), wake_after_s=AT_ONCE_S)
@@ -267,6 +271,13 @@ def _foreign_secret(snapshot: Snapshot, asked: Wanted) -> str | None:
     if snapshot.secret is None or credential.secret_belongs(snapshot.secret, snapshot.request):
         return None
     return _in_the_way(snapshot.secret, f"Secret {asked.secret}", "secret", snapshot.key)
+
+
+def _changed(asked: Wanted) -> str:
+    return (
+        f"Secret {asked.secret} was changed by somebody else right after it was written; it is written again shortly. "
+        "If that goes on, find out which admission plug-in or controller changes it, and exempt the Secret"
+    )
 
 
 def _in_the_way(obj: Object, what: str, field: str, request: Key) -> str:

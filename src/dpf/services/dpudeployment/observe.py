@@ -1,8 +1,9 @@
 """Reads everything that a decision about one DPUDeployment needs (Snapshot).
 
 Called by the controller at the start of each pass. Reads only. Caches answer, by key or by index. The API server itself
-is asked where a cache that is a moment late could mislead: about what a deployment that is being deleted still has, and
-before a name is taken for the first time. A settled deployment is observed without any request.
+is asked where a cache that is a moment late could mislead: about what a deployment that is being deleted still has,
+before a name is taken for the first time, and before revisions change places. A settled deployment is observed without
+any request.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dpf.api.meta import Key, Object, object_key
 from dpf.kube import errors
 from dpf.kube.cache import Cache
 from dpf.kube.client import Client
-from dpf.services.dpudeployment import dependencies, interfaces, naming, revisions, services, watches
+from dpf.services.dpudeployment import dependencies, interfaces, naming, plan, revisions, services, watches
 from dpf.services.dpudeployment.snapshot import Children, Dependency, Snapshot
 
 T = TypeVar("T", bound=Object)
@@ -45,6 +46,10 @@ async def snapshot(cache: Cache, client: Client, deployment: DPUDeployment) -> S
     )
     if deployment.metadata.deletionTimestamp is not None:
         return await _remaining(client, found)
+    if plan.changes_revisions(found):
+        # Kinds are watched one by one. With DPUSets that are behind the DPUServices, a revision that is being given to
+        # the nodes would look unused; with DPUServices that are behind, one that was just made would be made again.
+        found = dataclasses.replace(found, children=await _fresh_children(client, found))
     return await _with_name_holders(cache, client, found)
 
 
@@ -106,9 +111,18 @@ def _marked(cache: Cache, deployment: Key) -> tuple[Dependency, ...]:
 async def _remaining(client: Client, found: Snapshot) -> Snapshot:
     """What a deployment that is being deleted still has, as the server says: the finalizer goes by this.
 
-    Dependencies are asked for when no child is left, for only then they are let go. A child that lost its label is
-    known from the cache alone.
+    Dependencies are asked for when no child is left, for only then they are let go.
     """
+    children = await _fresh_children(client, found)
+    if any((children.services, children.interfaces, children.chains, children.dpusets)):
+        return dataclasses.replace(found, children=children)
+    label, namespace = naming.consumer_label(found.key), found.key.namespace
+    marked = await asyncio.gather(*(_listed(client, kind, namespace, label) for kind in dependencies.KINDS))
+    return dataclasses.replace(found, children=children, marked=tuple(d for some in marked for d in some))
+
+
+async def _fresh_children(client: Client, found: Snapshot) -> Children:
+    """The children as the server lists them. One that lost its label is known from the cache alone."""
     key, namespace = found.key, found.key.namespace
     labels = f"{names.OWNED_BY_DPUDEPLOYMENT_LABEL}={naming.owner_value(key)}"
     fresh = await asyncio.gather(
@@ -116,15 +130,10 @@ async def _remaining(client: Client, found: Snapshot) -> Snapshot:
         _listed(client, DPUServiceChain, namespace, labels), _listed(client, DPUSet, namespace, labels),
     )
     cached, owner = found.children, watches.owner_value(key)
-    children = Children(
+    return Children(
         services=_union(fresh[0], cached.services, owner), interfaces=_union(fresh[1], cached.interfaces, owner),
         chains=_union(fresh[2], cached.chains, owner), dpusets=_union(fresh[3], cached.dpusets, owner),
     )
-    if any((children.services, children.interfaces, children.chains, children.dpusets)):
-        return dataclasses.replace(found, children=children)
-    label = naming.consumer_label(key)
-    marked = await asyncio.gather(*(_listed(client, kind, namespace, label) for kind in dependencies.KINDS))
-    return dataclasses.replace(found, children=children, marked=tuple(d for some in marked for d in some))
 
 
 def _union(fresh: Sequence[T], cached: Sequence[T], owner: str) -> tuple[T, ...]:

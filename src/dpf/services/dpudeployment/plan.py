@@ -51,6 +51,23 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG001 - the contr
     return _rollout(snapshot, spec, steps) if spec is not None else Plan(steps=tuple(steps))
 
 
+def changes_revisions(snapshot: Snapshot) -> bool:
+    """Whether a pass over this snapshot would touch children while one revision takes the place of another.
+
+    Then it must not be wrong about which revisions there are, nor about what the DPUSets tell the nodes. Costs little
+    as long as nothing changes.
+    """
+    spec = snapshot.deployment.spec
+    if spec is None or any(check(snapshot).findings for check in _CHECKS):
+        return False
+    parent = children.parent(snapshot, spec)
+    nodes = dpusets.progress(parent)
+    rollouts = services.resolve(parent, nodes).rollouts
+    chain = chains.resolve(parent, nodes, rollouts).rollout
+    under_way = [rollout for rollout in (*rollouts, chain) if rollout is not None and rollout.is_under_way]
+    return bool(under_way) and any(step.actions for step in _rollout(snapshot, spec, []).steps)
+
+
 def plan_teardown(snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG001 - the contract of planners
     """What has to happen before the finalizer may go.
 
@@ -79,7 +96,7 @@ def _rollout(snapshot: Snapshot, spec: DPUDeploymentSpec, checked: list[Step]) -
     nodes = dpusets.progress(parent)
     resolved = services.resolve(parent, nodes)
     steps = [*checked, services.plan_step(parent, resolved)]
-    is_updating = any(rollout.rolling or rollout.decision.is_update for rollout in resolved.rollouts)
+    is_updating = any(rollout.is_under_way for rollout in resolved.rollouts)
     if not resolved.problems and all(rollout.decision.target is not None for rollout in resolved.rollouts):
         steps.append(interfaces.plan_step(parent, resolved.rollouts))
         chain = chains.resolve(parent, nodes, resolved.rollouts)
@@ -87,7 +104,7 @@ def _rollout(snapshot: Snapshot, spec: DPUDeploymentSpec, checked: list[Step]) -
         if not chain.problems:
             rollouts = (*resolved.rollouts, *((chain.rollout,) if chain.rollout else ()))
             steps.append(dpusets.plan_step(parent, rollouts, nodes))
-            is_updating |= any(rollout.rolling or rollout.decision.is_update for rollout in rollouts)
+            is_updating |= chain.rollout is not None and chain.rollout.is_under_way
     return Plan(steps=tuple(steps), wake_after_s=RECHECK_S if is_updating else None)
 
 

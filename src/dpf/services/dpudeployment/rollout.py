@@ -50,6 +50,12 @@ class ServiceRollout(Rollout):
     interfaces: tuple[InterfaceRollout, ...] = ()
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether revisions of the service or of one of its interfaces change places."""
+        decisions = (self.decision, *(interface.decision for interface in self.interfaces))
+        return self.rolling or any(decision.is_update for decision in decisions)
+
+    @property
     def in_cluster(self) -> bool:
         """Whether it runs in the host cluster."""
         settings = self.configuration.serviceConfiguration
@@ -61,3 +67,8 @@ class ChainRollout(Rollout):
     """The chain of the deployment."""
 
     decision: Decision[DPUServiceChain]
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether revisions of the chain change places."""
+        return self.rolling or self.decision.is_update

@@ -30,7 +30,7 @@ from dpf.services.dpuservice.snapshot import Snapshot
 
 CLAIM_UID_ANNOTATION: Final = f"{names.CONSUMED_BY_ANNOTATION}-uid"
 RESOURCE: Final = "dpuserviceinterfaces.svc.dpu.nvidia.com"
-EXPECTED_FOR_S: Final = 5.0
+EXPECTED_FOR_S: Final = 10.0
 """How long a DPUDeployment that makes many services at a time may take for the interfaces of one."""
 
 

@@ -62,7 +62,8 @@ async def _applications(cache: Cache, client: Client, service: DPUService) -> tu
 async def _with_name_holders(client: Client, found: Snapshot) -> Snapshot:
     """Who has the names that new Applications would like. Nothing is read when nothing is to be created.
 
-    Without its interfaces a service has no Applications (`plan`). What turns out to be the service's own was created a moment ago, and the cache has not heard of it.
+    Without its interfaces a service has no Applications (`plan`). What turns out to be the service's own was created a
+    moment ago, and the cache has not heard of it.
     """
     if found.service.metadata.deletionTimestamp is not None:
         return found

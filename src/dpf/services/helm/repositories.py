@@ -36,8 +36,7 @@ class Repositories(Charts):
 
     async def annotations(self, source: Source, access: Access) -> Mapping[str, str]:
         """See `Charts.annotations`. The time limit runs from when it is this question's turn."""
-        is_oci = source.repository.startswith("oci://")
-        start = oci.registry_url(source) if is_oci else https.index_url(source.repository)
+        start = _start(source)
         host = self._hosts.setdefault(transport.place(start), _Host())
         host.users += 1
         try:
@@ -61,6 +60,18 @@ class Repositories(Charts):
             raise ChartError(
                 f"{transport.place(start)} did not answer completely within {self._limits.total_s:g} s"
             ) from None
+
+
+def _start(source: Source) -> URL:
+    """What is asked first. Raises ChartError for a URL that no host can have; its text repeats nothing of it."""
+    try:
+        if source.repository.startswith("oci://"):
+            return oci.registry_url(source)
+        return https.index_url(source.repository)
+    except ValueError:
+        raise ChartError(
+            "the repository's URL names no possible host; correct helmChart.source.repoURL", retryable=False
+        ) from None
 
 
 class _Host:

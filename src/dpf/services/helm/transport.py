@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -285,7 +286,8 @@ def _lost(error: Exception, url: URL) -> ChartError:
         case aiohttp.ClientConnectorSSLError():
             return ChartError(f"{where}: TLS cannot be agreed on")
         case aiohttp.ClientConnectorError(os_error=cause):
-            return ChartError(f"{where} cannot be reached: {cause.strerror or type(cause).__name__}")
+            told = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else "none of its addresses answers"
+            return ChartError(f"{where} cannot be reached: {told}")
         case aiohttp.ClientPayloadError():
             return ChartError(f"the answer of {where} ends early")
         case aiohttp.ClientResponseError():

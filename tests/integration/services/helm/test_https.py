@@ -123,8 +123,16 @@ async def test_a_closed_port_and_an_unknown_name_are_told(site: Site) -> None:
     port = server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
-    assert "127.0.0.1" in await ask(Site("127.0.0.1", port))
+    assert await ask(Site("127.0.0.1", port)) == f"https://127.0.0.1:{port} cannot be reached: Connection refused"
     assert (await ask(Site("no-such-host.invalid", 443))).startswith("https://no-such-host.invalid cannot be reached: ")
+
+
+@pytest.mark.parametrize("repository", ["https://a\\b/p", "oci://a{b}/p", "oci://a|b", "https://\u3002/p"])
+async def test_a_host_that_cannot_be_is_told_and_no_fault_of_ours(repository: str) -> None:
+    """The schema of the repoURL lets them in."""
+    with pytest.raises(ChartError, match="names no possible host; correct") as caught:
+        await Repositories().annotations(Source(repository=repository, chart="c", version="1"), Access())
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

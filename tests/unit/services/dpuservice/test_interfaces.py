@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from tests.support import dpuservices as some
 
+from dpf.api import names
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.meta import Key
 from dpf.services.dpuservice import interfaces
@@ -19,9 +21,9 @@ FLEET = Fleet(dpf_namespace=some.DPF, argocd_namespace=some.DPF)
 
 def a_snapshot(*listed: DPUServiceInterface, departed: frozenset[str] = frozenset(), **spec: Any) -> Snapshot:
     """`blueman` lists all of these interfaces, in this order."""
-    names = [interface.metadata.name for interface in listed]
+    listing = [interface.metadata.name for interface in listed]
     return Snapshot(
-        service=some.a_service(**{"serviceID": "hbn", "interfaces": names or None, **spec}), fleet=FLEET,
+        service=some.a_service(**{"serviceID": "hbn", "interfaces": listing or None, **spec}), fleet=FLEET,
         interfaces=Interfaces(listed={i.metadata.name: i for i in listed}, departed=departed,
                               claimed=tuple(i for i in listed if interfaces.consumer(i) == "blueman")),
     )
@@ -90,3 +92,17 @@ def test_one_that_cannot_be_read_is_not_missing() -> None:
     assert interfaces.resolve(snapshot) == (
         'dpuserviceinterfaces.svc.dpu.nvidia.com "app" cannot be read: spec: expected an object'
     )
+
+
+@pytest.mark.parametrize(("age_s", "label", "expected"), [
+    (0.0, names.OWNED_BY_DPUDEPLOYMENT_LABEL, True), (9.9, names.OWNED_BY_DPUDEPLOYMENT_LABEL, True),
+    (10.0, names.OWNED_BY_DPUDEPLOYMENT_LABEL, False), (0.0, "somebodys", False),
+], ids=["new", "not quite new", "old", "made by a user"])
+def test_interfaces_that_a_deployment_is_about_to_make_are_awaited_in_silence(
+    age_s: float, label: str, expected: bool,
+) -> None:
+    service = some.a_service(created="2026-01-01T12:00:00Z", labels={label: "x"}, interfaces=["app"])
+    now = datetime(2026, 1, 1, 12, 0, tzinfo=UTC) + timedelta(seconds=age_s)
+    assert interfaces.are_expected(Snapshot(service=service, fleet=FLEET), now) is expected
+    there = Interfaces(listed={"app": some.an_interface()})
+    assert not interfaces.are_expected(Snapshot(service=service, fleet=FLEET, interfaces=there), now)

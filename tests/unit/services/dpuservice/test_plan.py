@@ -337,3 +337,25 @@ def test_status_fields_are_always_told() -> None:
     snapshot = a_snapshot(service=some.a_service(serviceID="hbn", interfaces=["p0"]))
     verdict = status.compute(snapshot, carried_out(plan.plan(snapshot, NOW)), NOW)
     assert verdict.fields == {"serviceID": "hbn", "configPorts": None}
+
+
+def test_a_new_service_of_a_deployment_says_nothing_of_interfaces_that_are_about_to_be_made() -> None:
+    service = some.a_service(
+        created="2026-01-01T11:59:58Z", labels={names.OWNED_BY_DPUDEPLOYMENT_LABEL: "x"}, interfaces=["app"]
+    )
+    assert plan.plan(a_snapshot(service=service), NOW) == Plan(paused=True, wake_after_s=10.0)
+    later = plan.plan(a_snapshot(service=service), NOW.replace(second=9))
+    assert [finding.message for finding in later.steps[0].findings] == [
+        'dpuserviceinterfaces.svc.dpu.nvidia.com "app" not found'
+    ]
+
+
+def test_what_is_said_of_an_application_is_the_same_before_and_after_the_cache_has_it() -> None:
+    views = (a_view("dpu-1"), a_view("dpu-2"))
+    before, later = a_snapshot(*views), an_installed(*views)
+    made = with_fleet(before, secrets=later.fleet.secrets, projects=later.fleet.projects)
+    first = status.compute(made, carried_out(plan.plan(made, NOW)), NOW)
+    assert first == status.compute(later, carried_out(plan.plan(later, NOW)), NOW)
+    assert f"* {some.DPF}/dpu-2-blueman: " in first.states[ConditionType.APPLICATIONS_READY].message
+    refused = status.compute(made, carried_out(plan.plan(made, NOW), failing=Application), NOW)
+    assert "* dpu-2: " in refused.states[ConditionType.APPLICATIONS_READY].message

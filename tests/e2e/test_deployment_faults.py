@@ -1,0 +1,277 @@
+"""What goes wrong around a DPUDeployment on the local platform, and that it ends as if nothing had."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from tests.e2e import test_dpudeployment as stories
+from tests.e2e.test_dpudeployment import CHILDREN, CONSUMER, PRODUCER
+from tests.e2e.test_dpuservice import CLUSTER
+from tests.e2e.test_faults import CONTROLLERS, controllers, stopped
+from tests.support import rolledout, tenants
+from tests.support.platform import Platform, Standin
+from tests.support.tenants import NAME, Tenant, Where
+
+from dpf.api import names
+from dpf.api.argocd import Application
+from dpf.api.dpudeployment import DPUDeployment
+from dpf.api.dpuservice import DPUService
+from dpf.api.dpuset import DPUSet
+from dpf.api.meta import Object
+from dpf.api.names import DPF_NAMESPACE
+
+MOST_WRITES = 8
+"""The last process of the crash story dies after so many writes, the first after one."""
+OWN_KINDS = (
+    "dpudeployments,dpuservices,dpuserviceinterfaces,dpuservicechains,dpuservicetemplates,dpuserviceconfigurations,"
+    "dpusets,bfbs,dpuflavors,dpuclusters,appprojects,secrets,configmaps"
+)
+
+
+async def test_our_process_is_killed_in_the_middle_of_an_update(platform: Platform, standin: Standin) -> None:
+    """A disruptive update by processes that die after one write, two, three...: one revision, no gap, no leftovers.
+
+    Then the platform's own process starts where nothing is left to do, and writes nothing.
+    """
+    async with tenants.tenant(platform, "stubborn-update") as mine:
+        platform.apply(*disruptive(mine, Where.FIRST))
+        await mine.ready()
+        kill_controllers(platform)
+        try:
+            async with tenants.recorded(mine, DPUService) as states:
+                mine.configure("consumer", worker={"parallelization": 11})
+                lives = await update_by_mortals(mine)
+            assert lives > 3
+            see_no_gap(states)
+            (left,) = await mine.services("consumer")
+            pods = await mine.pods("consumer", 1)
+            assert rolledout.environment(pods["dpu-1"])["PARALLELIZATION"] == "11"
+            assert [len(await children(mine, kind)) for kind in CHILDREN] == [2, 2, 1, 1]
+            (dpuset,) = (await mine.host.list(DPUSet, mine.namespace)).items
+            assert rolledout.node_labels(dpuset)[stories.CONSUMER_LABEL] == left.metadata.name
+            before = resource_versions(mine)
+        finally:
+            platform.up()
+        await until_everything_was_looked_at(mine)
+        assert resource_versions(mine) == before
+
+
+async def test_the_api_server_of_the_dpu_cluster_hangs(platform: Platform, standin: Standin) -> None:
+    """During an update and a roll-out: both say which cluster it is, the old revision stays, both end by themselves."""
+    pid = platform.pids()[f"{DPF_NAMESPACE}.{CLUSTER}-kube-apiserver"]
+    assert pid is not None
+    async with tenants.tenant(platform, "cut-off") as mine:
+        *others, deployment = disruptive(mine)
+        platform.apply(*others, deployment)
+        await mine.ready()
+        with stopped(pid):
+            mine.configure("consumer", worker={"parallelization": 11})
+            new = (await stories.second_revision(mine, "consumer")).metadata.name
+            platform.apply({**deployment, "metadata": {**deployment["metadata"], "name": "late"}})
+            for service in (new, "late-consumer", "late-producer"):
+                said = await mine.condition(
+                    "ApplicationPrereqsReconciled", lambda c: c.status == "False", name=service, kind=DPUService
+                )
+                assert CLUSTER in said.message
+            waiting = await mine.condition("DPUServicesReady", lambda c: c.status == "False", name="late")
+            assert f"* {mine.namespace}/late-consumer" in waiting.message
+            assert len(await mine.services("consumer")) == 3
+        await mine.until_gone(DPUService, CONSUMER)
+        await asyncio.gather(mine.ready(), mine.ready("late"))
+
+
+async def test_children_that_were_edited_by_hand_are_put_right(platform: Platform, standin: Standin) -> None:
+    """With kubectl as people use it: edits, labels, owner references and finalizers taken off, forced applies."""
+    async with tenants.tenant(platform, "fiddled") as mine:
+        platform.apply(*mine.producer_consumer())
+        await mine.ready()
+        wanted = await essence(mine)
+        for spoil in (spoil_services, spoil_others, spoil_marks):
+            spoil(mine)
+            assert await essence(mine) != wanted
+            await until_right(mine, wanted)
+        await mine.ready()
+        assert await essence(mine) == wanted
+
+
+async def test_children_that_were_deleted_by_hand_come_back(platform: Platform, standin: Standin) -> None:
+    """All of them at once; in the end there is the same again under the same names."""
+    async with tenants.tenant(platform, "emptied") as mine:
+        platform.apply(*mine.producer_consumer())
+        await mine.ready()
+        before = {kind: {c.metadata.name: c.metadata.uid for c in await children(mine, kind)} for kind in CHILDREN}
+        await mine.delete("dpuservices,dpuserviceinterfaces,dpuservicechains,dpusets", "--all")
+        for kind in CHILDREN:
+            await until_new(mine, kind, before[kind])
+        await mine.ready()
+        labels = f"{names.DPUSERVICE_NAMESPACE_LABEL}={mine.namespace}"
+        assert len((await mine.host.list(Application, DPF_NAMESPACE, labels=labels)).items) == 2
+
+
+def disruptive(tenant: Tenant, where: Where = Where.NOWHERE) -> list[tenants.Manifest]:
+    """The guide's deployment, whose services are updated disruptively."""
+    objects = tenant.producer_consumer(where)
+    for obj in objects:
+        if obj["kind"] == "DPUServiceConfiguration":
+            obj["spec"]["upgradePolicy"] = {"applyNodeEffect": True}
+    return objects
+
+
+def kill_controllers(platform: Platform) -> None:
+    """kill -9, and nobody starts them again."""
+    pid = platform.pids()[CONTROLLERS]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+async def update_by_mortals(tenant: Tenant) -> int:
+    """Processes that die after 1, 2, 3... writes, each after the other, until the update is done. How many it took."""
+    done = asyncio.create_task(until_updated(tenant))
+    for lives in range(1, 60):
+        writes = min(lives, MOST_WRITES)
+        process = controllers(tenant.platform, {"DPF_CRASH_AFTER_WRITES": str(writes)})
+        ended = asyncio.create_task(asyncio.to_thread(process.wait))
+        await asyncio.wait((done, ended), return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            process.terminate()
+            await ended
+            await done
+            return lives
+        assert ended.result() == 137
+    raise AssertionError("it never ended")
+
+
+async def until_updated(tenant: Tenant) -> None:
+    """Until only the new revision of the consumer is there, and everything says Ready."""
+    await tenant.until_gone(DPUService, CONSUMER)
+    await tenant.until_all(DPUSet, lambda found: not any(rolledout.follows_labels(dpuset) for dpuset in found))
+    await tenant.ready()
+
+
+def see_no_gap(states: Sequence[Mapping[str, DPUService]]) -> None:
+    """There were never more than two revisions, and the old one was there until the new one was ready."""
+    for state in states:
+        revisions = [service for name, service in state.items() if name.startswith(CONSUMER)]
+        assert 1 <= len(revisions) <= 2
+        if len(revisions) == 1 and revisions[0].metadata.name != CONSUMER:
+            assert tenants.is_ready(revisions[0])
+
+
+def resource_versions(tenant: Tenant) -> dict[str, str]:
+    """Of everything that our process writes in the host cluster, but what Argo CD writes too."""
+    found: dict[str, str] = {}
+    for namespace in (tenant.namespace, DPF_NAMESPACE):
+        listing = json.loads(tenant.platform.kubectl("get", OWN_KINDS, "-n", namespace, "-o", "json").stdout)
+        found |= {f"{i['kind']} {i['metadata']['name']}": i["metadata"]["resourceVersion"] for i in listing["items"]}
+    listing = json.loads(tenant.platform.kubectl("get", "applications", "-n", DPF_NAMESPACE, "-o", "json").stdout)
+    return found | {f"Application {i['metadata']['name']}": i["metadata"]["generation"] for i in listing["items"]}
+
+
+async def until_everything_was_looked_at(tenant: Tenant) -> None:
+    """Until the controllers that were just started have nothing left to do."""
+    numbers = {
+        "dpudeployment": len((await tenant.host.list(DPUDeployment)).items),
+        "dpuservice": len((await tenant.host.list(DPUService)).items),
+    }
+
+    async def have_passed() -> bool:
+        return all(tenant.platform.passes(controller) >= number for controller, number in numbers.items())
+
+    await tenants.poll(have_passed)
+
+
+async def children(tenant: Tenant, kind: type[Object]) -> Sequence[Object]:
+    """All children of a kind."""
+    return (await tenant.host.list(kind, tenant.namespace)).items
+
+
+async def essence(tenant: Tenant) -> dict[str, object]:
+    """What a hand could have changed of children and dependencies, and nobody else changes."""
+    found: dict[str, object] = {}
+    kinds: tuple[type[Object], ...] = (*CHILDREN, *stories.DEPENDENCIES, DPUDeployment)
+    for kind in kinds:
+        for obj in await children(tenant, kind):
+            metadata = obj.metadata
+            about = {
+                "uid": metadata.uid, "labels": metadata.labels, "annotations": metadata.annotations,
+                "owners": metadata.ownerReferences, "finalizers": sorted(metadata.finalizers or ()),
+                "spec": getattr(obj, "spec", None),
+            }
+            found[f"{kind.resource.kind} {metadata.name}"] = msgspec.to_builtins(about)
+    return found
+
+
+async def until_right(tenant: Tenant, wanted: Mapping[str, object]) -> None:
+    """Until everything is again as `wanted`."""
+    async def is_right() -> bool:
+        return await essence(tenant) == wanted
+
+    with contextlib.suppress(TimeoutError):
+        await tenants.poll(is_right)
+    assert await essence(tenant) == wanted
+
+
+def spoil_services(tenant: Tenant) -> None:
+    """Both DPUServices in every place of their spec that says something."""
+    tenant.patch(f"dpuservice/{PRODUCER}", {"spec": {
+        "paused": True, "serviceID": "mine", "helmChart": {"values": {"container1": None, "container9": {"a": 1}}},
+    }})
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "Exists"}]}
+    tenant.patch(f"dpuservice/{CONSUMER}", {"spec": {
+        "serviceDaemonSet": {"nodeSelector": {"nodeSelectorTerms": [term]}, "labels": {"colour": "blue"}},
+        "interfaces": [f"{PRODUCER}-app-iface"],
+    }})
+    tenant.patch(f"dpuserviceinterface/{CONSUMER}-app-iface", [
+        {"op": "replace", "path": "/spec/template/spec/template/spec/service/network", "value": "othernad"},
+    ])
+
+
+def spoil_others(tenant: Tenant) -> None:
+    """Chain and DPUSet; the latter by somebody who takes the fields over."""
+    tenant.patch(f"dpuservicechain/{NAME}", [
+        {"op": "remove", "path": "/spec/template/spec/template/spec/switches/0/ports/1"},
+    ])
+    forced: dict[str, Any] = {
+        "apiVersion": "provisioning.dpu.nvidia.com/v1alpha1", "kind": "DPUSet",
+        "metadata": {"name": f"{NAME}-set", "namespace": tenant.namespace},
+        "spec": {
+            "dpuNodeSelector": {"matchLabels": {"added": "by-hand", tenants.RACK: "elsewhere"}},
+            "dpuTemplate": {"spec": {
+                "cluster": {"nodeLabels": {stories.CONSUMER_LABEL: "nothing", "added": "by-hand"}},
+                "nodeEffect": {"drain": True, "force": True},
+            }},
+        },
+    }
+    tenant.platform.apply(forced, options=["--server-side", "--force-conflicts", "--field-manager=somebody"])
+
+
+def spoil_marks(tenant: Tenant) -> None:
+    """Labels, annotations, owner references and finalizers, everywhere."""
+    for resource in (
+        f"dpuservice/{PRODUCER}", f"dpuserviceinterface/{PRODUCER}-app-iface", f"dpuservicechain/{NAME}",
+        f"dpuset/{NAME}-set",
+    ):
+        tenant.patch(resource, {"metadata": {
+            "labels": {names.OWNED_BY_DPUDEPLOYMENT_LABEL: None}, "ownerReferences": None,
+            "annotations": {names.DPUSERVICE_VERSION_ANNOTATION: None}, "finalizers": None,
+        }})
+    tenant.kubectl("label", "dpuservice", CONSUMER, f"{names.DPUDEPLOYMENT_SERVICE_LABEL}=producer", "--overwrite")
+    for resource in ("bfb/bfb-2.9", "dpuservicetemplate/producer", f"dpudeployment/{NAME}"):
+        tenant.patch(resource, {"metadata": {"labels": None, "finalizers": None}})
+
+
+async def until_new(tenant: Tenant, kind: type[Object], old: Mapping[str, str | None]) -> None:
+    """Until there is one for each of `old`, of the same name, that is another object."""
+    def are_new(found: Sequence[Object]) -> bool:
+        return {obj.metadata.name for obj in found} == old.keys() and all(
+            obj.metadata.uid != old[obj.metadata.name] and obj.metadata.deletionTimestamp is None for obj in found
+        )
+
+    await tenant.until_all(kind, are_new)
