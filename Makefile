@@ -24,7 +24,7 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 parts: setup ## find, download or build the engines (API server, etcd, Argo CD, ...)
 	@$(BIN)/dpfctl local parts
 
-demo: setup ## bring up the local platform and run the first DPUService on emulated DPUs
+demo: setup ## bring up the local platform, run a DPUService and a DPUDeployment on emulated DPUs
 	@$(BIN)/python -m tools.demo
 
 test: check unit conformance integration e2e ## every check and every test
@@ -51,8 +51,8 @@ drift: setup
 unit: setup ## unit, architecture, golden and scenario tests: no engines needed
 	@$(BIN)/pytest -q -n 2 tests/unit tests/architecture tests/golden tests/scenario
 
-golden: setup parts ## write the rendered charts anew; look at the diff
-	@UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/integration/charts
+golden: setup parts ## write the rendered charts and the timelines anew; look at the diff
+	@UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/integration/charts tests/golden
 
 conformance: setup parts ## one suite per port, on the fake and on the real engine
 	@$(BIN)/pytest -q tests/conformance

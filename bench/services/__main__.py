@@ -46,18 +46,21 @@ def main() -> None:
 
 def _print(size: Size, results: Mapping[str, Any]) -> None:
     rounds = results["rounds"]
-    print("limit: writes per second of a bare client")
+    print("limit: a bare client's writes per second, and all CPU for each")
     for label in rounds[0]["rates"]:
-        print(f"  {label:<40} {_median([each['rates'] for each in rounds], label):8.0f}")
+        rates = [each["rates"][label] for each in rounds]
+        print(f"  {label:<40} {_median(rates, 'per_s'):8.0f} /s {_median(rates, 'cpu_ms'):8.2f} ms")
     rollouts, edits = [each["rollout"] for each in rounds], [each["edit"] for each in rounds]
     print(
         f"\nrollout of {size.deployments} DPUDeployments of {size.services} services over {size.clusters} DPU clusters"
         f" ({size.children} children), {size.rounds} rounds:"
     )
     _print_work(rollouts)
-    done = statistics.median(work["writes"] - work["events"] + work["later_count"] for work in rollouts)
     refused = statistics.median(sum(work["refused"].values()) for work in rollouts)
-    print(f"  writes until settled, Events aside: {done:.0f}; needed: {size.needed}; refused: {refused:.0f}")
+    print(
+        f"  writes until settled, Events aside: {_median(rollouts, 'settled_writes'):.0f}; needed: {size.needed};"
+        f" refused besides: {refused:.0f}"
+    )
     print(
         f"  our CPU per child: {_median(rollouts, 'cpu_s') / size.children * 1000:.2f} ms; RSS"
         f" {' '.join(format(each['rss_mib'], '.0f') for each in rounds)} MiB"
@@ -78,11 +81,16 @@ def _print(size: Size, results: Mapping[str, Any]) -> None:
 def _print_work(works: Sequence[Mapping[str, Any]]) -> None:
     print(
         f"  {_median(works, 'seconds'):.2f} s, {_median(works, 'writes'):.0f} writes (of them"
-        f" {_median(works, 'events'):.0f} Events), {_median(works, 'writes_per_s'):.0f}/s;"
-        f" a bare client needs {_median(works, 'limit_s'):.2f} s: {_median(works, 'fraction') * 100:.0f} % of the limit"
-        f" ({', '.join(format(work['fraction'] * 100, '.0f') for work in works)});"
-        f" {_median(works, 'reads'):.0f} reads"
+        f" {_median(works, 'events'):.0f} Events), {_median(works, 'writes_per_s'):.0f} writes/s,"
+        f" {_median(works, 'reads'):.0f} reads\n"
+        f"  of the limit: {_percents(works, 'fraction')} by time, {_percents(works, 'cpu_fraction')} by CPU;"
+        f" CPU ours {_median(works, 'cpu_s'):.2f} s, servers' {_median(works, 'server_cpu_s'):.2f} s"
     )
+
+
+def _percents(works: Sequence[Mapping[str, Any]], name: str) -> str:
+    each = ", ".join(format(work[name] * 100, ".0f") for work in works)
+    return f"{_median(works, name) * 100:.0f} % ({each})"
 
 
 def _print_details(results: Mapping[str, Any]) -> None:

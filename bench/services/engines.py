@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.services import process
 from bench.services.bare import Bare
 from dpf.api import names
 from dpf.kube import codec, kubeconfig
@@ -49,13 +50,14 @@ _POLICY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
-    """Running servers. `charts` is the URL of an empty chart repository, whose index is `index`."""
+    """Running servers. `charts` is the URL of a chart repository, whose index is `index`; `pids` are all other servers."""
 
     folder: Path
     clusters: dict[str, ClusterFiles]
     host: Bare
     charts: str
     index: Path
+    pids: tuple[int, ...]
 
     @property
     def kubeconfig(self) -> Path:
@@ -66,6 +68,10 @@ class Engines:
     def audit_logs(self) -> dict[str, Path]:
         """By cluster."""
         return {name: cluster.folder / AUDIT_LOG for name, cluster in self.clusters.items()}
+
+    def cpu_s(self) -> float:
+        """What etcd and the API servers have used so far."""
+        return sum(process.cpu_s(pid) for pid in self.pids)
 
     async def reads(self) -> int:
         """Reads of single objects and lists of our kinds that the host's API server has answered so far."""
@@ -84,18 +90,20 @@ async def running(folder: Path, dpu_clusters: int) -> AsyncIterator[Engines]:
     serving = pki.ensure_serving(folder / "charts-pki", "charts", (LOOPBACK,), datetime.now(UTC))
     (folder / "charts").mkdir()
     try:
-        supervisor.ensure(controlplane.etcd_spec(store, parts.find("etcd"), logs=folder))
+        pids = [supervisor.ensure(controlplane.etcd_spec(store, parts.find("etcd"), logs=folder)).process.pid]
         supervisor.ensure(_charts(folder, serving, port))
         async with asyncio.TaskGroup() as group:
             for cluster in clusters.values():
-                process = supervisor.ensure(_apiserver(cluster, store, folder)).process
+                server = supervisor.ensure(_apiserver(cluster, store, folder)).process
+                pids.append(server.pid)
                 tls = controlplane.admin_ssl(cluster)
-                group.create_task(controlplane.wait_ready(cluster.server, ssl=tls, process=process))
+                group.create_task(controlplane.wait_ready(cluster.server, ssl=tls, process=server))
         host = Bare(clusters[HOST].server, controlplane.admin_ssl(clusters[HOST]))
         try:
             await _install(host, clusters, serving.authority.read_text())
             yield Engines(
                 folder=folder, clusters=clusters, host=host, index=folder / "charts" / chartrepository.INDEX,
+                pids=tuple(pids),
                 charts=f"https://{LOOPBACK}:{port}{chartrepository.PATH_PREFIX}",
             )
         finally:

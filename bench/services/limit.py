@@ -2,7 +2,7 @@
 
 Called right after a run, when our controllers have ended, because the speed of a machine changes by the minute. Each
 kind of write is repeated with the objects that the run made, under other names; from the rates follows how long the
-writes of the run take at least.
+writes of the run take at least, and how much CPU. The latter is the same when somebody else uses the machine as well.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.services import bare, load
 from bench.services.bare import Bare
+from bench.services.engines import Engines
 from dpf.api import names
 
 SAMPLE: Final = 90
@@ -34,29 +36,42 @@ Tree = dict[str, Any]
 Call = Callable[[], Awaitable[object]]
 
 
-async def measure(host: Bare, namespace: str) -> dict[str, float]:
-    """Writes per second by label (`audit.Write.label`).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """How fast one kind of write is, and what it costs: the servers' CPU and that of the bare client together."""
+
+    per_s: float
+    cpu_ms: float
+
+
+async def measure(servers: Engines, namespace: str) -> dict[str, Rate]:
+    """The rate of each label (`audit.Write.label`).
 
     `namespace` is where the controllers have worked; another one is made beside it, and its objects are removed again.
     """
-    where = f"{namespace}-limit"
+    host, where = servers.host, f"{namespace}-limit"
     await host.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": where}})
     samples = await _samples(host, namespace)
     rates = {}
     for label, calls in _calls(host, samples, where):
-        began = time.perf_counter()
+        cpu, began = servers.cpu_s() + time.process_time(), time.perf_counter()
         await bare.in_flight(call() for call in calls)
-        rates[label] = len(calls) / (time.perf_counter() - began)
+        seconds, spent = time.perf_counter() - began, servers.cpu_s() + time.process_time() - cpu
+        rates[label] = Rate(per_s=len(calls) / seconds, cpu_ms=spent / len(calls) * 1000)
     for version, kind in (*_CHILDREN.values(), *_DEPENDENCIES.values(), (load.SVC, "DPUDeployment")):
         home = names.DPF_NAMESPACE if kind == "Application" else where
         await host.request("DELETE", f"{bare.collection(version, kind, home)}?labelSelector={_LABEL}")
     return rates
 
 
-def seconds(counts: Mapping[str, int], rates: Mapping[str, float]) -> float:
-    """How long these writes take at least. What was not measured counts as an average write."""
-    average = statistics.mean(1 / rate for rate in rates.values())
-    return sum(count * (1 / rates[label] if label in rates else average) for label, count in counts.items())
+def least(counts: Mapping[str, int], rates: Mapping[str, Rate]) -> tuple[float, float]:
+    """Seconds and seconds of CPU that these writes take at least. What was not measured counts as an average write."""
+    average = Rate(
+        per_s=1 / statistics.mean(1 / rate.per_s for rate in rates.values()),
+        cpu_ms=statistics.mean(rate.cpu_ms for rate in rates.values()),
+    )
+    found = [(count, rates.get(label, average)) for label, count in counts.items()]
+    return sum(n / rate.per_s for n, rate in found), sum(n * rate.cpu_ms for n, rate in found) / 1000
 
 
 async def _samples(host: Bare, namespace: str) -> dict[str, list[Tree]]:

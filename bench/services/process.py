@@ -29,8 +29,7 @@ class Controllers:
 
     def cpu_s(self) -> float:
         """User and system time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_s(self.pid)
 
     def rss_mib(self) -> float:
         """Resident memory now."""
@@ -49,6 +48,12 @@ class Controllers:
             series.partition("{")[2].rstrip("}"): value
             for series, value in self.metrics().items() if series.startswith("dpf_reconcile_total")
         }
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @asynccontextmanager

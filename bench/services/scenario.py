@@ -24,6 +24,7 @@ import msgspec
 from bench.services import audit, bare, engines, limit, load, process
 from bench.services.audit import Log, Write
 from bench.services.engines import Engines
+from bench.services.limit import Rate
 from bench.services.process import Controllers
 
 OURS: Final = "pydpf"
@@ -58,17 +59,27 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meters:
+    """Everything that only grows: reads of the API server, CPU of the servers and ours, our passes."""
+
+    reads: int
+    server_cpu_s: float
+    cpu_s: float
+    passes: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a piece of work took. `labels` are accepted writes until the end of the work, `later` those after it."""
+    """What a piece of work took until all was quiet again.
+
+    `labels` are accepted writes until the end of the work (after `seconds`), `later` those after it.
+    """
 
     seconds: float
     labels: dict[str, int]
     later: dict[str, int]
     refused: dict[str, int]
-    cpu_s: float
-    rss_mib: float
-    passes: dict[str, float]
-    reads: int = 0
+    meters: Meters
 
 
 async def run(folder: Path, size: Size, program: Sequence[str]) -> dict[str, Any]:
@@ -102,8 +113,9 @@ async def _round(
         if is_last:
             found["idle"] = await _idle(ours, log, size.idle_s)
         found["rss_mib"] = ours.rss_mib()
-    found["rates"] = await limit.measure(servers.host, namespace)
-    return {**found, "rollout": _report(rollout, found["rates"]), "edit": _report(edit, found["rates"])}
+    rates = await limit.measure(servers, namespace)
+    found["rates"] = {label: dataclasses.asdict(rate) for label, rate in rates.items()}
+    return {**found, "rollout": _report(rollout, rates), "edit": _report(edit, rates)}
 
 
 async def _start(ours: Controllers, log: Log) -> dict[str, Any]:
@@ -118,15 +130,13 @@ async def _rollout(servers: Engines, ours: Controllers, log: Log, size: Size, na
     """From the first apply of `size.deployments` until all children are written."""
     await _prepare(servers, log, size, namespace)
     wanted = size.children + size.clusters
-    reads, cpu, passes = await servers.reads(), ours.cpu_s(), ours.passes()
-    began = time.time()
+    meters, began = await _meters(servers, ours), time.time()
     await bare.in_flight(
         servers.host.apply(load.deployment(namespace, f"{namespace}-{n:02}", size.services))
         for n in range(size.deployments)
     )
     writes = await log.until(lambda found: len(_children(found)) >= wanted, agent=OURS, timeout_s=TIMEOUT_S)
-    work = _work(writes, began, max(w.ended for w in _children(writes)), ours, cpu, passes)
-    return dataclasses.replace(work, reads=await servers.reads() - reads)
+    return _work(writes, began, max(w.ended for w in _children(writes)), meters, await _meters(servers, ours))
 
 
 async def _prepare(servers: Engines, log: Log, size: Size, namespace: str) -> None:
@@ -147,12 +157,10 @@ async def _prepare(servers: Engines, log: Log, size: Size, namespace: str) -> No
 async def _edit(servers: Engines, ours: Controllers, log: Log, size: Size, namespace: str) -> Work:
     """Another value in one template, until every Application of that service has it."""
     wanted = size.deployments * (1 + size.clusters)
-    reads, cpu, passes = await servers.reads(), ours.cpu_s(), ours.passes()
-    began = time.time()
+    meters, began = await _meters(servers, ours), time.time()
     await servers.host.apply(load.template(namespace, "service-0", servers.charts, edition=1))
     writes = await log.until(lambda found: len(_changes(found)) >= wanted, agent=OURS, timeout_s=TIMEOUT_S)
-    work = _work(writes, began, max(w.ended for w in _changes(writes)), ours, cpu, passes)
-    return dataclasses.replace(work, reads=await servers.reads() - reads)
+    return _work(writes, began, max(w.ended for w in _changes(writes)), meters, await _meters(servers, ours))
 
 
 async def _idle(ours: Controllers, log: Log, seconds: float) -> dict[str, Any]:
@@ -166,15 +174,22 @@ async def _idle(ours: Controllers, log: Log, seconds: float) -> dict[str, Any]:
     }
 
 
-def _work(
-    writes: Sequence[Write], began: float, ended: float, ours: Controllers, cpu: float, passes: dict[str, float],
-) -> Work:
+async def _meters(servers: Engines, ours: Controllers) -> Meters:
+    return Meters(
+        reads=await servers.reads(), server_cpu_s=servers.cpu_s(), cpu_s=ours.cpu_s(), passes=ours.passes()
+    )
+
+
+def _work(writes: Sequence[Write], began: float, ended: float, before: Meters, after: Meters) -> Work:
     accepted = [write for write in writes if write.accepted]
+    passes = {name: n - before.passes.get(name, 0) for name, n in after.passes.items()}
     return Work(
         seconds=ended - began, labels=audit.counts(w for w in accepted if w.ended <= ended),
         later=audit.counts(w for w in accepted if w.ended > ended),
-        refused=audit.counts(w for w in writes if not w.accepted), cpu_s=ours.cpu_s() - cpu, rss_mib=ours.rss_mib(),
-        passes={name: n - passes.get(name, 0) for name, n in ours.passes().items() if n > passes.get(name, 0)},
+        refused=audit.counts(w for w in writes if not w.accepted), meters=Meters(
+            reads=after.reads - before.reads, server_cpu_s=after.server_cpu_s - before.server_cpu_s,
+            cpu_s=after.cpu_s - before.cpu_s, passes={name: n for name, n in passes.items() if n},
+        ),
     )
 
 
@@ -189,13 +204,19 @@ def _changes(writes: Sequence[Write]) -> list[Write]:
     return [w for w in writes if w.accepted and w.verb in ("apply", "patch") and w.resource in kinds]
 
 
-def _report(work: Work, rates: dict[str, float]) -> dict[str, Any]:
+def _report(work: Work, rates: dict[str, Rate]) -> dict[str, Any]:
+    """`fraction` compares seconds until the end of the work, `cpu_fraction` all CPU until all was quiet."""
     count = sum(work.labels.values())
-    events = sum(n for label, n in work.labels.items() if label.endswith(f" {audit.EVENTS}"))
-    least = limit.seconds(work.labels, rates)
+    limit_s, _ = limit.least(work.labels, rates)
+    _, limit_cpu_s = limit.least({k: work.labels.get(k, 0) + work.later.get(k, 0) for k in work.labels}, rates)
     return {
-        "seconds": work.seconds, "writes": count, "events": events, "writes_per_s": count / work.seconds,
-        "limit_s": least, "fraction": least / work.seconds, "cpu_s": work.cpu_s, "rss_mib": work.rss_mib,
-        "later_count": sum(n for label, n in work.later.items() if not label.endswith(f" {audit.EVENTS}")),
-        "labels": work.labels, "later": work.later, "refused": work.refused, "reads": work.reads, "passes": work.passes,
+        "seconds": work.seconds, "writes": count, "events": _events(work.labels), "writes_per_s": count / work.seconds,
+        "limit_s": limit_s, "fraction": limit_s / work.seconds,
+        "cpu_fraction": limit_cpu_s / (work.meters.server_cpu_s + work.meters.cpu_s),
+        "settled_writes": count - _events(work.labels) + sum(work.later.values()) - _events(work.later),
+        "labels": work.labels, "later": work.later, "refused": work.refused, **dataclasses.asdict(work.meters),
     }
+
+
+def _events(labels: dict[str, int]) -> int:
+    return labels.get(f"create {audit.EVENTS}", 0)

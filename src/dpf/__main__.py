@@ -39,7 +39,9 @@ def main() -> None:
 @click.option("--kubeconfig", default=None, help="Host cluster; default: KUBECONFIG, in-cluster or ~/.kube/config.")
 @click.option("--metrics-address", default="127.0.0.1:8080", show_default=True, help="Metrics and probes; '' for none.")
 @click.option("--leader-elect/--no-leader-elect", default=True, show_default=True)
-@click.option("--namespace", default=DPF_NAMESPACE, show_default=True, help="DPF's own namespace: Leases, Applications.")
+@click.option(
+    "--namespace", default=DPF_NAMESPACE, show_default=True, help="DPF's own namespace: Leases, Applications.",
+)
 @click.option(
     "--local-state", type=click.Path(path_type=Path, file_okay=False, exists=True), default=None,
     help="State folder of a local platform: also run its cluster manager.",

@@ -78,7 +78,8 @@ class Tenant:
     def patch(self, resource: str, change: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """`kubectl patch`: a merge patch, or the operations of a JSON patch."""
         kind = "merge" if isinstance(change, Mapping) else "json"
-        self.kubectl("patch", *resource.split("/"), f"--type={kind}", "-p", json.dumps(change))
+        said = self.kubectl("patch", *resource.split("/"), f"--type={kind}", "-p", json.dumps(change))
+        assert "no change" not in said, f"{resource} is like that already"
 
     def configure(self, name: str, **values: Any) -> None:
         """Edit the Helm values in a DPUServiceConfiguration."""

@@ -6,6 +6,7 @@ has to be what the product should do.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from dpf.api.dpuservice import DPUService
 from dpf.api.dpuservicechain import DPUServiceChain
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuset import DPUSet
-from dpf.api.meta import LabelSelectorRequirement, Object
+from dpf.api.meta import LabelSelector, LabelSelectorRequirement, Object
 from dpf.kube.memory import Request
 from dpf.services.dpudeployment import revisions
 from dpf.services.dpudeployment.controller import DPUDeploymentController
@@ -28,8 +29,9 @@ from dpf.services.dpudeployment.controller import DPUDeploymentController
 WRITER = DPUDeploymentController.name
 _PREFIX = "svc.dpu.nvidia.com/"
 _LEGEND = (
-    "A dash begins a pass of the controller; below it are its writes in their order. `mine`: the nodes carry the owner",
-    "label of the DPUDeployment as well. A star marks the controller among the owners.",
+    "A dash begins a pass of the controller; below it are its writes in their order, but for its status, which is",
+    "counted. `mine`: the nodes carry the owner label of the DPUDeployment as well. A star marks the controller among",
+    "the owners.",
 )
 _VERSIONS = ("dpuservice-version", "dpuservicechain-version")
 _FOLLOWED: tuple[type[Object], ...] = (DPUDeployment, *some.CHILDREN, *some.DEPENDENCIES)
@@ -43,6 +45,7 @@ class Timeline:
         self._name, self._namespace = deployment, namespace
         self._lines = [title, "=" * len(title), "", *_LEGEND, ""]
         self._passes: dict[int, list[str]] = {}
+        self._statuses = 0
         self._before: dict[str, Any] | None = None
         self._steps = 0
         self._shown: dict[str, Sequence[Sequence[str]]] = {}
@@ -54,8 +57,11 @@ class Timeline:
         self._steps += 1
         self._lines += [f"{self._steps}. {what}", ""]
         self._lines += self._writes()
-        for rows in (self._services(), self._interfaces(), self._chains(), self._dpusets()):
+        self._lines += self._changed(self._services())
+        self._lines += self._changed(self._installed(), silent=True)
+        for rows in (self._interfaces(), self._chains(), self._dpusets()):
             self._lines += self._changed(rows)
+        self._lines += self._changed(self._provisioned(), silent=True)
         self._lines += [*self._conditions(), ""]
         self._platform.world.clock.advance(1.0)
 
@@ -63,11 +69,11 @@ class Timeline:
         """The whole story."""
         return "\n".join(line.rstrip() for line in self._lines).rstrip("\n") + "\n"
 
-    def compare(self, file: Path) -> None:
-        """Fail unless the story is the one in `file`; with UPDATE_GOLDEN=1 write it there."""
+    def recorded(self, file: Path) -> str:
+        """What `file` says; with UPDATE_GOLDEN=1 this story is written there first."""
         if os.environ.get("UPDATE_GOLDEN"):
             file.write_text(self.text())
-        assert self.text() == file.read_text()
+        return file.read_text()
 
     # Listening.
 
@@ -78,8 +84,12 @@ class Timeline:
     def _was_written(self, request: Request) -> None:
         if self._platform.at_work == WRITER and request.kind != "Event":
             what = _word(request, self._before, self._find(request))
-            writes = self._passes.setdefault(self._platform.passes, [])
-            writes.append(what if request.subresource else f"{what} {request.kind} {request.key.name}")
+            if request.subresource:
+                self._statuses += 1
+                assert what == request.subresource, "a status was written that was there already"
+            else:
+                writes = self._passes.setdefault(self._platform.passes, [])
+                writes.append(f"{what} {request.kind} {request.key.name}")
 
     def _find(self, request: Request) -> dict[str, Any] | None:
         kind = next((kind for kind in _FOLLOWED if kind.resource.kind == request.kind), None)
@@ -89,22 +99,23 @@ class Timeline:
 
     # Telling.
 
-    def _changed(self, rows: Sequence[Sequence[str]]) -> list[str]:
-        """A table, when it is not as the step before left it."""
+    def _changed(self, rows: Sequence[Sequence[str]], *, silent: bool = False) -> list[str]:
+        """A table, when it is not as the step before left it. One that is `silent` does not say that it is."""
         kind = rows[0][0]
         before, self._shown[kind] = self._shown.get(kind, rows[:1]), rows
-        if before == rows:
-            return [f"   {kind}s: as before", ""] if len(rows) > 1 else []
+        if before == rows or (silent and len(rows) == 1):
+            return [f"   {kind}s: as before", ""] if len(rows) > 1 and not silent else []
         return [*_table(rows), ""] if len(rows) > 1 else [f"   {kind}s: none any more", ""]
 
     def _writes(self) -> list[str]:
-        passes, self._passes = self._passes, {}
-        if not passes:
+        passes, statuses = self._passes, self._statuses
+        self._passes, self._statuses = {}, 0
+        if not passes and not statuses:
             return ["   writes nothing", ""]
         lines: list[str] = []
         for writes in passes.values():
             lines += [f"   {'- ' if number == 0 else '  '}{write}" for number, write in enumerate(writes)]
-        return [*lines, ""]
+        return [*lines, f"   status writes: {statuses}", ""]
 
     def _services(self) -> list[list[str]]:
         rows = [["DPUService", "revision", "state", "service id", "interfaces", "runs on nodes with", "owners"]]
@@ -118,6 +129,14 @@ class Timeline:
                 service.metadata.name, _revision(service), _state(service), spec.serviceID or "-",
                 " ".join(spec.interfaces or ()) or "-", nodes, _owners(service),
             ])
+        return rows
+
+    def _installed(self) -> list[list[str]]:
+        rows = [["DPUService installs", "chart", "values"]]
+        for service in self._mine(DPUService):
+            source, values = service.spec.helmChart.source, service.spec.helmChart.values
+            chart = f"{source.repoURL} {source.chart or source.path} {source.version}"
+            rows.append([service.metadata.name, chart, json.dumps(values, sort_keys=True) if values else "-"])
         return rows
 
     def _interfaces(self) -> list[list[str]]:
@@ -175,6 +194,19 @@ class Timeline:
                 row[4] = requestors[number] if number < len(requestors) else ""
                 rows.append(row)
                 row = [""] * len(row)
+        return rows
+
+    def _provisioned(self) -> list[list[str]]:
+        rows = [["DPUSet provisions", "hosts", "DPUs", "with", "strategy", "node effect"]]
+        for dpuset in self._mine(DPUSet):
+            spec = dpuset.spec
+            template = spec.dpuTemplate.spec
+            effect = msgspec.to_builtins(template.nodeEffect)
+            rows.append([
+                dpuset.metadata.name, _selected(spec.dpuNodeSelector), _selected(spec.dpuDeviceSelector),
+                f"{template.bfb.name}, {template.dpuFlavor}", str(spec.strategy.type),
+                " ".join(name for name, value in effect.items() if value is True and name != "applyOnLabelChange"),
+            ])
         return rows
 
     def _conditions(self) -> list[str]:
@@ -254,6 +286,14 @@ def _expressions(expressions: Iterable[LabelSelectorRequirement] | None, owner: 
         values = expression.values or []
         told.append("mine" if (key, values) == ("owned-by-dpudeployment", [owner]) else f"{key}={'|'.join(values)}")
     return " ".join(told)
+
+
+def _selected(selector: LabelSelector | None) -> str:
+    """A selector of our labels or the user's."""
+    if selector is None:
+        return "all"
+    assert not selector.matchExpressions
+    return " ".join(f"{key}={value}" for key, value in sorted((selector.matchLabels or {}).items()))
 
 
 def _port(labels: Mapping[str, str] | None) -> str:

@@ -48,6 +48,10 @@ class RollingUpdate(Model):
     ] = None
 
 
+MAX_UNAVAILABLE_PERCENT: Final = (
+    "the value range of maxUnavailable must be greater than 0% and less than or equal to 100%"
+)
+MAX_UNAVAILABLE_NUMBER: Final = "the value range of maxUnavailable must be greater 0"
 _MAX_UNAVAILABLE: Final = "self.rollingUpdate.maxUnavailable"
 _NOT_ROLLING: Final = (
     "self.type != 'RollingUpdate' || !has(self.rollingUpdate) || !has(self.rollingUpdate.maxUnavailable)"
@@ -61,11 +65,11 @@ class Strategy(Model):
         Rule(
             rule=f"{_NOT_ROLLING} || type({_MAX_UNAVAILABLE}) != string || "
                  f"{_MAX_UNAVAILABLE}.matches('^0*([1-9][0-9]?|100)%$')",
-            message="the value range of maxUnavailable must be greater than 0% and less than or equal to 100%",
+            message=MAX_UNAVAILABLE_PERCENT,
         ),
         Rule(
             rule=f"{_NOT_ROLLING} || type({_MAX_UNAVAILABLE}) != int || {_MAX_UNAVAILABLE} > 0",
-            message="the value range of maxUnavailable must be greater 0",
+            message=MAX_UNAVAILABLE_NUMBER,
         ),
     ))
 

@@ -85,7 +85,7 @@ async def test_first_rollout() -> None:
         story.tell("Those of the second are, too.")
         await platform.wait(3600)
         story.tell("An hour goes by.")
-    story.compare(HERE / "first-rollout.txt")
+    assert story.text() == story.recorded(HERE / "first-rollout.txt")
 
 
 async def test_non_disruptive_edits() -> None:
@@ -105,7 +105,7 @@ async def test_non_disruptive_edits() -> None:
         await bring_up(platform, story, "Argo CD and the DPUs do their part.")
         await platform.edit(DPUServiceConfiguration, "producer", {"nodeEffect": True}, CUSTOMER)
         story.tell("The producer becomes disruptive: of that alone nothing comes.")
-    story.compare(HERE / "non-disruptive-edits.txt")
+    assert story.text() == story.recorded(HERE / "non-disruptive-edits.txt")
 
 
 @pytest.mark.parametrize("limit", [10, 2])
@@ -129,7 +129,7 @@ async def test_disruptive_upgrade(edits: int, limit: int) -> None:
         await bring_up(platform, story, "Argo CD removes what was deleted.")
         await platform.wait(3600)
         story.tell("An hour goes by.")
-    story.compare(HERE / f"upgrade-{edits}-edits-limit-{limit}.txt")
+    assert story.text() == story.recorded(HERE / f"upgrade-{edits}-edits-limit-{limit}.txt")
 
 
 async def test_revert_in_the_middle() -> None:
@@ -150,7 +150,7 @@ async def test_revert_in_the_middle() -> None:
         await platform.provision()
         story.tell("All DPUs have the old labels again.")
         await bring_up(platform, story, "Argo CD removes what was deleted.")
-    story.compare(HERE / "revert-in-the-middle.txt")
+    assert story.text() == story.recorded(HERE / "revert-in-the-middle.txt")
 
 
 async def test_deletion_in_the_middle() -> None:
@@ -167,7 +167,7 @@ async def test_deletion_in_the_middle() -> None:
         await platform.wait(60)
         story.tell("A minute later.")
     assert story.text().count("is gone") > 0
-    story.compare(HERE / "deletion-in-the-middle.txt")
+    assert story.text() == story.recorded(HERE / "deletion-in-the-middle.txt")
 
 
 async def test_chart_repository_down() -> None:
@@ -190,7 +190,7 @@ async def test_chart_repository_down() -> None:
         await platform.edit(DPUServiceTemplate, "producer", {"helmChart": {"source": {"version": "1.0.0"}}})
         story.tell("The template names version 1.0.0 again.")
         await bring_up(platform, story, "Argo CD does its part.")
-    story.compare(HERE / "chart-repository-down.txt")
+    assert story.text() == story.recorded(HERE / "chart-repository-down.txt")
 
 
 async def test_service_added_and_dropped() -> None:
@@ -208,7 +208,7 @@ async def test_service_added_and_dropped() -> None:
         await platform.edit(DPUDeployment, "dd", {"services": {"consumer": None}})
         story.tell("The second service is dropped.")
         await bring_up(platform, story, "Argo CD and the DPUs do their part.")
-    story.compare(HERE / "service-added-and-dropped.txt")
+    assert story.text() == story.recorded(HERE / "service-added-and-dropped.txt")
 
 
 async def test_chain_forms() -> None:
@@ -234,4 +234,4 @@ async def test_chain_forms() -> None:
         await platform.edit(DPUDeployment, "dd", {"serviceChains": None})
         story.tell("The deployment has no chain any more.")
         await bring_up(platform, story, "Everybody does their part.")
-    story.compare(HERE / "chain-forms.txt")
+    assert story.text() == story.recorded(HERE / "chain-forms.txt")

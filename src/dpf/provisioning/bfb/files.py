@@ -108,7 +108,8 @@ class Volume:
         path = self._record(uid)
         fresh = path.with_suffix(".json.new")
         try:
-            with fresh.open("wb", opener=_private) as file:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _RECORD_MODE)
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(msgspec.json.encode(record))
                 file.flush()
                 os.fsync(file.fileno())
@@ -151,7 +152,7 @@ class Volume:
             content = self.load(uid).content
             if content is None or not _holds(unfinished, content):
                 return
-            with unfinished.open("rb") as file:
+            with unfinished.open("r+b") as file:
                 lock(file.fileno(), unfinished)
                 unfinished.replace(self.target(file_name))
             self.sync()
@@ -239,7 +240,3 @@ def _file(path: Path) -> File | None:
 def _holds(path: Path, content: Content) -> bool:
     found = _file(path)
     return found is not None and found.holds(content)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, _RECORD_MODE)

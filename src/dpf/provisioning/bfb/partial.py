@@ -16,7 +16,7 @@ import msgspec
 
 from dpf.provisioning.bfb import files
 from dpf.provisioning.bfb.bundle import Scanner
-from dpf.provisioning.bfb.files import Volume
+from dpf.provisioning.bfb.files import Volume, VolumeError
 from dpf.provisioning.bfb.record import Checkpoint, Content, Record
 
 CHECKPOINT_BYTES: Final = 64 << 20
@@ -25,7 +25,7 @@ _PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Owner:
     """Whose file is written: the BFB's uid, the name its file gets, and the digest of its URL."""
 
     uid: str
@@ -39,11 +39,11 @@ class Partial:
     `offset` bytes of it are there; with `validator` the server can be asked whether they are still the right ones.
     """
 
-    def __init__(self, volume: Volume, job: Job, *, checkpoint_bytes: int = CHECKPOINT_BYTES) -> None:
+    def __init__(self, volume: Volume, owner: Owner, *, checkpoint_bytes: int = CHECKPOINT_BYTES) -> None:
         self._volume = volume
-        self._job = job
+        self._owner = owner
         self._every = checkpoint_bytes
-        self._path = volume.unfinished(job.uid)
+        self._path = volume.unfinished(owner.uid)
         self.offset = 0
         self.validator = ""
         self.total: int | None = None
@@ -53,11 +53,14 @@ class Partial:
         self._record = Record()
         self._descriptor = self._open()
         try:
-            self._record = volume.load(job.uid)
+            self._record = volume.load(owner.uid)
             self._resume(self._record.checkpoint)
         except OSError as error:
             self.close()
             raise volume.refused("read from", error) from None
+        except VolumeError:
+            self.close()
+            raise
 
     def restart(self, *, total: int | None, validator: str) -> None:
         """Forget what is there: the content comes anew, from its beginning."""
@@ -88,7 +91,7 @@ class Partial:
         self._sync()
         self._saved = self.offset
         self._remember(content=None, checkpoint=Checkpoint(
-            offset=self.offset, sha256=self._digest.hexdigest(), source=self._job.source, validator=self.validator,
+            offset=self.offset, sha256=self._digest.hexdigest(), source=self._owner.source, validator=self.validator,
             total=self.total,
         ))
 
@@ -112,7 +115,7 @@ class Partial:
             raise self._volume.refused("write to", error) from None
         self._sync()
         inventory, problem = self._scanner.finish()
-        self._volume.save(self._job.uid, Record(file_name=self._job.file_name, content=Content(
+        self._volume.save(self._owner.uid, Record(file_name=self._owner.file_name, content=Content(
             size=self.offset, modified_ns=modified_ns, sha256=self._digest.hexdigest(), inventory=inventory,
             problem=problem,
         )))
@@ -141,14 +144,14 @@ class Partial:
         except OSError as error:
             os.close(descriptor)
             raise self._volume.refused("write to", error) from None
-        except files.VolumeError:
+        except VolumeError:
             os.close(descriptor)
             raise
         return descriptor
 
     def _resume(self, checkpoint: Checkpoint | None) -> None:
         """Go on from the checkpoint if the bytes up to it are what it says, else from the beginning."""
-        usable = checkpoint is not None and checkpoint.source == self._job.source and self._reread(checkpoint)
+        usable = checkpoint is not None and checkpoint.source == self._owner.source and self._reread(checkpoint)
         if checkpoint is not None and usable:
             self.offset = self._saved = checkpoint.offset
             self.total, self.validator = checkpoint.total, checkpoint.validator
@@ -179,8 +182,8 @@ class Partial:
 
     def _remember(self, *, content: Content | None, checkpoint: Checkpoint | None) -> None:
         wanted = msgspec.structs.replace(
-            self._record, file_name=self._job.file_name, content=content, checkpoint=checkpoint
+            self._record, file_name=self._owner.file_name, content=content, checkpoint=checkpoint
         )
         if wanted != self._record:
-            self._volume.save(self._job.uid, wanted)
+            self._volume.save(self._owner.uid, wanted)
             self._record = wanted

@@ -26,7 +26,7 @@ PORT_WITHOUT_OPTIONS: Final = (
 
 _DEVICES: Final = frozenset({firmware.ALL_DEVICES, "p0", "p1"})
 _KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\[[0-9.]+\])?")
-_MODE: Final = re.compile(r"0?[0-7]{3,4}")
+_MODE: Final = re.compile(r"[0-7]{3,4}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _MODIFY_OS: Final = re.compile(r"\bbfb_modify_os\s*\(\s*\)|\bfunction\s+bfb_modify_os\b")
 _NO_PLACE_FOR_FILES: Final = ("/proc/", "/sys/", "/dev/")
@@ -74,23 +74,27 @@ def _grub(spec: DPUFlavorSpec) -> Iterator[Problem]:
                 where=f"spec.grub.kernelParameters[{index}]", what="a kernel parameter is one line of printable text",
                 remedy="write each parameter as an item of its own",
             )
-    sizes = ", ".join(("64K", "2M", "32M", "1G"))
     for word in kernel.huge_pages(parameters).mistakes:
         yield Problem(
             where="spec.grub.kernelParameters", what=f"the kernel would ignore {word!r}",
-            remedy=f"a BlueField kernel has huge pages of {sizes}, and hugepages=N counts them",
+            remedy="a BlueField kernel has huge pages of 64K, 2M, 32M and 1G, and hugepages=N counts them",
         )
 
 
 def _sysctl(spec: DPUFlavorSpec) -> Iterator[Problem]:
     parameters = (spec.sysctl.parameters if spec.sysctl is not None else None) or []
     for index, line in enumerate(parameters):
-        key, equals, _ = line.partition("=")
+        key, equals, value = line.partition("=")
         comment = not line.strip() or line.lstrip().startswith(("#", ";"))
         if "\n" in line or _CONTROL.search(line) or not (comment or (equals and key.strip())):
             yield Problem(
                 where=f"spec.sysctl.parameters[{index}]", what="this is no line of the form key=value",
-                remedy="write e.g. net.ipv4.ip_forward=1",
+                remedy="write e.g. vm.swappiness=10",
+            )
+        elif key.strip().lstrip("-").replace("/", ".") == "net.ipv4.ip_forward" and value.strip() == "0":
+            yield Problem(
+                where=f"spec.sysctl.parameters[{index}]", what="without IP forwarding kubeadm refuses to join",
+                remedy="remove the line",
             )
 
 

@@ -5,6 +5,7 @@ Pure values. The DPU controller fills them in from the DPU, its DPUNode, the DPF
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Mapping
@@ -88,6 +89,6 @@ def parse_join(command: str) -> Join:
 
 def _values(words: list[str], option: str) -> tuple[str, ...]:
     """Every value of `option`, written as two words or with `=`."""
-    separate = [value for name, value in zip(words, words[1:], strict=False) if name == option]
+    separate = [value for name, value in itertools.pairwise(words) if name == option]
     joined = [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
     return (*separate, *joined)

@@ -1,7 +1,7 @@
 """The firmware settings of a flavor (`spec.nvconfig`), as others ask for them, and which of them a card knows.
 
-Pure. Called by `checks`, `preflight` and the rendering; the DPU controller and the host network ask for counts. Sources:
-behaviour-provisioning.md sections 5.2, 10 and 11; NVIDIA's mlxconfig documentation for the names of settings.
+Pure. Called by `checks`, `preflight` and the rendering; the DPU controller and the host network ask for counts.
+Sources: behaviour-provisioning.md sections 5.2, 10 and 11; NVIDIA's documentation of mlxconfig for the names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Keys:
 _ARRAY_INDEX: Final = re.compile(r"\[[0-9.]+\]$")
 _PORT_SUFFIX: Final = re.compile(r"_P[12]$")
 
-_EVERY_CARD: Final = frozenset("""
+_EVERY_CARD: Final = frozenset(re.findall(r"\S+", """
     ADVANCED_PCI_SETTINGS ATS_ENABLED CQE_COMPRESSION DCBX_CEE DCBX_IEEE DCBX_WILLING ECPF_ESWITCH_MANAGER
     ECPF_PAGE_SUPPLIER FLEX_PARSER_PROFILE_ENABLE FORCE_ETH_PCI_SUBCLASS HIDE_PORT2_PF IB_ROUTING_MODE
     INTERNAL_CPU_ESWITCH_MANAGER INTERNAL_CPU_IB_VPORT0 INTERNAL_CPU_MODEL INTERNAL_CPU_OFFLOAD_ENGINE
@@ -48,7 +48,7 @@ _EVERY_CARD: Final = frozenset("""
     SAFE_MODE_ENABLE SAFE_MODE_THRESHOLD SRIOV_EN SRIOV_IB_ROUTING_MODE STRICT_VF_MSIX_NUM TRACER_ENABLE UCTX_EN
     UEFI_HII_EN UEFI_LOGS USER_PROGRAMMABLE_CC VF_LOG_BAR_SIZE VF_NODNIC_ENABLE VF_VPD_ENABLE WOL_MAGIC_EN
     ZERO_TOUCH_TUNING_ENABLE
-""".split())
+"""))
 _EVERY_CARD_PREFIXES: Final = (
     "BOOT_", "CNP_", "EXP_ROM_", "LLDP_NB_", "LRO_LOG_TIMEOUT", "NVME_EMULATION_", "PCI_SWITCH_EMULATION_", "PHY_",
     "ROCE_", "RPG_", "VIRTIO_BLK_EMULATION_", "VIRTIO_NET_EMULATION_",

@@ -39,7 +39,8 @@ def huge_pages(parameters: Sequence[str] | None) -> HugePages:
     """How many bytes become huge pages: `hugepages` counts pages of the `hugepagesz` before it, else of the default."""
     found = list(words(parameters))
     default, mistakes = _default_size(found)
-    total, size = 0, default
+    size: int | None = default
+    total = 0
     for word in found:
         name, _, value = word.partition("=")
         if name == "hugepagesz":

@@ -1,7 +1,7 @@
 """Shell scripts and units of an installed DPU, as texts.
 
-Pure. Called by `cloudinit`. Everything that comes from a user or a name is quoted for the shell; nothing here expands at
-rendering what should expand on the DPU. Source: behaviour-provisioning.md section 10.
+Pure. Called by `cloudinit`. Everything that comes from a user is quoted for the shell; nothing is expanded here that
+should be expanded on the DPU. Source: behaviour-provisioning.md section 10.
 """
 
 from __future__ import annotations
@@ -128,22 +128,24 @@ if command -v resolvectl >/dev/null; then
 fi
 """
 
-_CONTAINERD: Final = """\
-#!/bin/bash
+_CONTAINERD: Final = r"""#!/bin/bash
 # Makes containerd read the addresses of registries from a folder.
 set -u
 
 config=/etc/containerd/config.toml
 folder=/etc/containerd/certs.d
+table='^[[:space:]]*\[plugins\..*\.registry\][[:space:]]*$'
 
 mkdir -p "${config%/*}"
 if [ ! -s "$config" ]; then
     containerd config default >"$config"
 fi
 if grep -Eq '^[[:space:]]*config_path[[:space:]]*=' "$config"; then
-    sed -i -E "s|^([[:space:]]*config_path[[:space:]]*=).*|\\\\1 \\"$folder\\"|" "$config"
+    sed -i -E "s|^([[:space:]]*config_path[[:space:]]*=).*|\1 \"$folder\"|" "$config"
+elif grep -Eq "$table" "$config"; then
+    sed -i -E "/$table/a\  config_path = \"$folder\"" "$config"
 else
-    printf '\\n[plugins."io.containerd.grpc.v1.cri".registry]\\n  config_path = "%s"\\n' "$folder" >>"$config"
+    printf '\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "%s"\n' "$folder" >>"$config"
 fi
 systemctl restart containerd.service
 """
@@ -151,8 +153,10 @@ systemctl restart containerd.service
 _GLOBS: Final = {"*": "/dev/mst/*_pciconf*", "p0": "/dev/mst/*_pciconf0", "p1": "/dev/mst/*_pciconf0.1"}
 """Devices of a BlueField as `mst start` makes them, seen from its Arm cores."""
 
-_LABEL_VALUE: Final = r"([A-Za-z0-9]([A-Za-z0-9_.\-]{0,61}[A-Za-z0-9])?)?"
-_LABEL: Final = re.compile(rf"([a-z0-9]([a-z0-9.\-]{{0,251}}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.\-]{{0,61}}[A-Za-z0-9])?={_LABEL_VALUE}")
+_LABEL_PREFIX: Final = r"[a-z0-9]([a-z0-9.\-]{0,251}[a-z0-9])?/"
+_LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9_.\-]{0,61}[A-Za-z0-9])?"
+_LABEL: Final = re.compile(rf"({_LABEL_PREFIX})?{_LABEL_NAME}=({_LABEL_NAME})?")
+_EXPANDED: Final = re.compile(r"[$`\"\\]")
 _KUBERNETES_DOMAINS: Final = ("kubernetes.io", "k8s.io")
 
 
@@ -200,7 +204,7 @@ def dns() -> str:
 
 def containerd() -> str:
     """Makes containerd use the mirror that `registry_hosts` describes."""
-    return _CONTAINERD.replace("\\\\1", "\\1")
+    return _CONTAINERD
 
 
 def registry_hosts(endpoint: str) -> str:
@@ -246,12 +250,8 @@ def is_label(key: str, value: str) -> bool:
 def grub(parameters: Iterable[str]) -> str:
     """The file that gives the kernel its parameters; a shell reads it."""
     line = " ".join(" ".join(text.split()) for text in parameters)
-    return f'GRUB_CMDLINE_LINUX="{re.sub(r"([$`\"\\])", r"\\\1", line)}"\n'
-
-
-def host_name(name: str) -> str:
-    """The name of the machine: that of the DPU."""
-    return name
+    escaped = _EXPANDED.sub(r"\\\g<0>", line)
+    return f'GRUB_CMDLINE_LINUX="{escaped}"\n'
 
 
 def _configure(entry: NVConfig) -> str:

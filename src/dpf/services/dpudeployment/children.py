@@ -182,7 +182,7 @@ def _replacement(live: Child, wanted: Child) -> Patch:
     return Patch(
         kind=type(wanted), key=object_key(live),
         patch=({"op": "replace", "path": "/spec", "value": msgspec.to_builtins(wanted.spec)},),
-        because="somebody has added something to its spec",
+        because="its spec says more than its DPUDeployment",
     )
 
 

@@ -15,6 +15,8 @@ from typing import Final
 from dpf.api import names, provisioning
 from dpf.api.dpudeployment import NODE_EFFECT_RULE, DeploymentNodeEffect, DPUs, DPUSetEntry
 from dpf.api.dpuset import (
+    MAX_UNAVAILABLE_NUMBER,
+    MAX_UNAVAILABLE_PERCENT,
     BFBReference,
     BlueFieldSoftwareReference,
     DPUSet,
@@ -34,6 +36,7 @@ from dpf.services.dpudeployment.steps import StepName
 
 PCI_ADDRESS_ALIAS: Final = "pciAddr"
 _PCI_ADDRESS: Final = re.compile(r"((?:[0-9a-fA-F]{4}[:-])?[0-9a-fA-F]{2}[:-][0-9a-fA-F]{2})(?:\.[0-7])?")
+_PERCENT: Final = re.compile(r"0*(?:[1-9][0-9]?|100)%")
 _LABEL_VALUE: Final = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -90,14 +93,16 @@ def plan_step(parent: Parent, rollouts: Iterable[Rollout], state: Progress) -> S
     """Every entry gets its DPUSet; one without an entry goes."""
     revisions_ = sorted(rollouts, key=lambda rollout: rollout.key)
     effect = _node_effect(parent, revisions_, state)
-    problems = [] if effect is not None else [NODE_EFFECT_RULE.message]
+    problems = [*_strategy_faults(parent.spec.dpus), *(() if effect is not None else (NODE_EFFECT_RULE.message,))]
+    can_be_made = not problems
     held = _held(parent)
     actions: list[Action] = []
     for entry in parent.spec.dpus.dpuSets or ():
         faults = list(_faults(entry))
         problems += faults
         live = held[entry.nameSuffix]
-        if effect is None or faults or (live is not None and live.metadata.deletionTimestamp is not None):
+        is_going = live is not None and live.metadata.deletionTimestamp is not None
+        if effect is None or not can_be_made or faults or is_going:
             continue  # one that is being deleted is made again when it is gone
         name = live.metadata.name if live is not None else _free_name(parent, entry)
         wanted = _build(parent, entry, name, revisions_, effect)
@@ -130,6 +135,19 @@ def _faults(entry: DPUSetEntry) -> Iterator[str]:
                 f"dpuSet {entry.nameSuffix}: dpuSelector {written}: {value!r:.80} cannot be the value of a label;"
                 " select the DPUs by labels that DPUDevices carry"
             )
+
+
+def _strategy_faults(dpus: DPUs) -> Iterator[str]:
+    """A DPUSet would be refused for it, with a path that is none of the DPUDeployment."""
+    wanted = dpus.dpuSetStrategy
+    pace = wanted.rollingUpdate.maxUnavailable if wanted is not None and wanted.rollingUpdate is not None else None
+    if wanted is None or wanted.type != StrategyType.ROLLING_UPDATE or pace is None:
+        return
+    where = "spec.dpus.dpuSetStrategy.rollingUpdate.maxUnavailable"
+    if isinstance(pace, str) and not _PERCENT.fullmatch(pace):
+        yield f"{where} is {pace!r:.80}: {MAX_UNAVAILABLE_PERCENT}"
+    elif isinstance(pace, int) and pace <= 0:
+        yield f"{where} is {pace}: {MAX_UNAVAILABLE_NUMBER}"
 
 
 def _held(parent: Parent) -> dict[str, DPUSet | None]:

@@ -52,8 +52,8 @@ class ServiceRollout(Rollout):
     @property
     def is_under_way(self) -> bool:
         """Whether revisions of the service or of one of its interfaces change places."""
-        decisions = (self.decision, *(interface.decision for interface in self.interfaces))
-        return self.rolling or any(decision.is_update for decision in decisions)
+        moved = any(interface.decision.is_update for interface in self.interfaces)
+        return self.rolling or self.decision.is_update or moved
 
     @property
     def in_cluster(self) -> bool:

@@ -18,7 +18,7 @@ from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Key, Object, object_key
 from dpf.runtime import conditions
 from dpf.runtime.conditions import Reason, State, false, true
-from dpf.runtime.plan import Applied, Apply, StepResult
+from dpf.runtime.plan import Applied, Apply, Patch, StepResult
 from dpf.runtime.reconciler import Verdict
 from dpf.services.dpudeployment import revisions
 from dpf.services.dpudeployment.snapshot import Children, Snapshot
@@ -137,6 +137,7 @@ def _readiness(snapshot: Snapshot, applied: Applied, kinds: Iterable[_Kind]) -> 
         made = {key: obj for (kind_, key), obj in wanted.items() if kind_ is kind.kind}
         unready = {key for key, child in known.items() if not is_ready(child)}
         unready |= {key for key, obj in made.items() if key not in known or _is_changed(known[key], obj)}
+        unready |= {key for kind_, key in _patched(applied) if kind_ is kind.kind and _is_alive(known.get(key))}
         text = readiness.bullets("Objects are not ready", [str(key) for key in sorted(unready)])
         yield kind.ready, false(Reason.PENDING, text) if unready else true()
 
@@ -145,6 +146,16 @@ def _applied(applied: Applied) -> dict[tuple[type[Object], Key], Object]:
     """What this pass wrote, or tried to write: what the snapshot says about it may be out of date."""
     actions = (outcome.action for result in applied.results for outcome in result.outcomes)
     return {(type(a.object), object_key(a.object)): a.object for a in actions if isinstance(a, Apply)}
+
+
+def _patched(applied: Applied) -> Iterator[tuple[type[Object], Key]]:
+    """What this pass gave another spec, or woke. A paused DPUService keeps what was said about it."""
+    actions = (outcome.action for result in applied.results for outcome in result.outcomes)
+    return ((a.kind, a.key) for a in actions if isinstance(a, Patch) and a.patch != {"spec": {"paused": True}})
+
+
+def _is_alive(child: Child | None) -> bool:
+    return child is not None and child.metadata.deletionTimestamp is None
 
 
 def _is_changed(known: Child, wanted: Object) -> bool:

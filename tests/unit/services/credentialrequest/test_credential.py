@@ -120,7 +120,7 @@ def test_a_whole_credential_is_kept() -> None:
     assert is_held(a_snapshot())
     assert is_held(a_snapshot(status=False)), "a process that was killed before the status knows it again"
     assert is_held(a_snapshot(metadata={"labels": {"a": "b"}})), "metadata is no reason for a new token"
-    assert is_held(a_snapshot(secret=some.Key("other", "place"))), "nor is another name"
+    assert is_held(a_snapshot(secret=Key("other", "place"))), "nor is another name"
     assert is_held(a_snapshot(duration=None)), "any life will do"
 
 

@@ -111,6 +111,31 @@ def test_a_node_effect_that_is_not_one_action_is_told(given: dict[str, Any]) -> 
     assert found.names(DPUSet) == []
 
 
+PACE = "spec.dpus.dpuSetStrategy.rollingUpdate.maxUnavailable"
+PERCENT = "the value range of maxUnavailable must be greater than 0% and less than or equal to 100%"
+
+
+@pytest.mark.parametrize(("pace", "text"), [
+    ("0%", f"{PACE} is '0%': {PERCENT}"), ("101%", f"{PACE} is '101%': {PERCENT}"), ("5", f"{PACE} is '5': {PERCENT}"),
+    (0, f"{PACE} is 0: the value range of maxUnavailable must be greater 0"),
+])
+def test_a_pace_that_a_dpuset_does_not_take_is_told_where_it_stands(pace: str | int, text: str) -> None:
+    found = world()
+    redefine(found, dpuSetStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": pace}}, bfb="newer")
+    found.add(some.a_bfb("newer"))
+    found.converge()
+
+    assert found.findings() == [text]
+    (dpuset,) = found.list(DPUSet)
+    assert dpuset.spec.dpuTemplate.spec.bfb.name == "bfb"
+
+
+@pytest.mark.parametrize(("strategy", "pace"), [("RollingUpdate", "100%"), ("RollingUpdate", 1), ("OnDelete", "0%")])
+def test_a_pace_that_a_dpuset_takes(strategy: str, pace: str | int) -> None:
+    given = {"type": strategy, "rollingUpdate": {"maxUnavailable": pace}}
+    assert made(dpuSetStrategy=given)["strategy"] == given
+
+
 def test_other_software_and_flavor() -> None:
     found = world(some.a_software(), some.a_flavor_template(), dpus={
         "bfb": None, "flavor": None, "blueFieldSoftware": "software", "flavorTemplate": "rendered",

@@ -152,6 +152,20 @@ def test_what_was_just_written_is_not_ready_yet(written: DPUService, ready: bool
     assert (found[ConditionType.DPU_SERVICES_READY] == true()) is ready
 
 
+@pytest.mark.parametrize(("patch", "paused", "ready"), [
+    (({"op": "replace", "path": "/spec", "value": {}},), False, False),
+    ({"spec": {"paused": False}}, True, False),
+    ({"spec": {"paused": True}}, False, True),
+], ids=["replaced", "woken", "paused"])
+def test_what_was_just_patched_is_not_ready_yet(patch: Any, paused: bool, ready: bool) -> None:
+    action = Patch(kind=DPUService, key=Key(some.TENANT, "dd-a"), patch=patch, because="")
+    results = {name: StepResult(
+        name=name, ran=True, outcomes=(Outcome(action=action),) if name is StepName.SERVICES else (),
+    ) for name in EVERY_STEP}
+    found = states(Applied(results=tuple(results.values()), by_name=results), a_service(paused=paused))
+    assert (found[ConditionType.DPU_SERVICES_READY] == true()) is ready
+
+
 def children(**numbers: int) -> list[Object]:
     kinds: dict[str, type[Any]] = {
         "services": DPUService, "interfaces": DPUServiceInterface, "chains": DPUServiceChain, "dpusets": DPUSet,

@@ -97,7 +97,8 @@ def test_one_that_cannot_be_read_is_not_missing() -> None:
 @pytest.mark.parametrize(("age_s", "label", "expected"), [
     (0.0, names.OWNED_BY_DPUDEPLOYMENT_LABEL, True), (9.9, names.OWNED_BY_DPUDEPLOYMENT_LABEL, True),
     (10.0, names.OWNED_BY_DPUDEPLOYMENT_LABEL, False), (0.0, "somebodys", False),
-], ids=["new", "not quite new", "old", "made by a user"])
+    (-2.0, names.OWNED_BY_DPUDEPLOYMENT_LABEL, True), (-3600.0, names.OWNED_BY_DPUDEPLOYMENT_LABEL, False),
+], ids=["new", "not quite new", "old", "made by a user", "a clock ahead", "a clock far ahead"])
 def test_interfaces_that_a_deployment_is_about_to_make_are_awaited_in_silence(
     age_s: float, label: str, expected: bool,
 ) -> None:
