@@ -17,6 +17,8 @@ from typing import Final
 import msgspec
 
 POLL_S: Final = 0.1
+SILENCE_S: Final = 2.5
+"""Nothing is written for so long when the work is done."""
 EVENTS: Final = "events"
 CHILDREN: Final = frozenset(
     {"dpuservices", "dpuserviceinterfaces", "dpuservicechains", "dpusets", "applications", "namespaces"}
@@ -103,10 +105,6 @@ class Log:
             if now > deadline:
                 raise TimeoutError(f"not done after {timeout_s:g} s: {counts(found)}")
             await asyncio.sleep(POLL_S)
-
-
-SILENCE_S: Final = 2.5
-"""Nothing is written for so long when the work is done."""
 
 
 def counts(writes: Iterable[Write]) -> dict[str, int]:

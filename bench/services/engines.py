@@ -50,7 +50,7 @@ _POLICY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
-    """Running servers. `charts` is the URL of a chart repository, whose index is `index`; `pids` are all other servers."""
+    """Running servers. `charts` is the URL of a chart repository, `index` its index; `pids` are all other servers."""
 
     folder: Path
     clusters: dict[str, ClusterFiles]

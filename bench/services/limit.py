@@ -18,7 +18,7 @@ from bench.services.bare import Bare
 from bench.services.engines import Engines
 from dpf.api import names
 
-SAMPLE: Final = 90
+SAMPLE: Final = 60
 COPIES: Final = 30
 _LABEL: Final = "example.com/limit"
 _SERVER_FIELDS: Final = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers")

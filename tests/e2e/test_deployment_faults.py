@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +12,7 @@ import msgspec
 from tests.e2e import test_dpudeployment as stories
 from tests.e2e.test_dpudeployment import CHILDREN, CONSUMER, PRODUCER
 from tests.e2e.test_dpuservice import CLUSTER
-from tests.e2e.test_faults import CONTROLLERS, controllers, stopped
+from tests.e2e.test_faults import controllers, stopped
 from tests.support import rolledout, tenants
 from tests.support.platform import Platform, Standin
 from tests.support.tenants import NAME, Tenant, Where
@@ -48,7 +46,7 @@ async def test_our_process_is_killed_in_the_middle_of_an_update(platform: Platfo
     async with tenants.tenant(platform, "stubborn-update") as mine:
         platform.apply(*disruptive(mine, Where.FIRST))
         await mine.ready()
-        kill_controllers(platform)
+        platform.kill_controllers()
         try:
             async with tenants.recorded(mine, DPUService) as states:
                 mine.configure("consumer", worker={"parallelization": 11})
@@ -58,13 +56,13 @@ async def test_our_process_is_killed_in_the_middle_of_an_update(platform: Platfo
             (left,) = await mine.services("consumer")
             pods = await mine.pods("consumer", 1)
             assert rolledout.environment(pods["dpu-1"])["PARALLELIZATION"] == "11"
-            assert [len(await children(mine, kind)) for kind in CHILDREN] == [2, 2, 1, 1]
-            (dpuset,) = (await mine.host.list(DPUSet, mine.namespace)).items
+            assert [len(await mine.all(kind)) for kind in CHILDREN] == [2, 2, 1, 1]
+            (dpuset,) = await mine.all(DPUSet)
             assert rolledout.node_labels(dpuset)[stories.CONSUMER_LABEL] == left.metadata.name
             before = resource_versions(mine)
         finally:
             platform.up()
-        await until_everything_was_looked_at(mine)
+        await mine.until_looked_at()
         assert resource_versions(mine) == before
 
 
@@ -90,7 +88,8 @@ async def test_the_api_server_of_the_dpu_cluster_hangs(platform: Platform, stand
                 assert said.message.startswith("Unable to reconcile application prereq for cluster namespaces: ")
                 assert CLUSTER in said.message
             waiting = await late.condition("DPUServicesReady", lambda c: c.status == "False")
-            assert waiting.message == f"Objects are not ready:\n* {late.namespace}/{CONSUMER}\n* {late.namespace}/{PRODUCER}"
+            unready = [f"* {late.namespace}/{service}" for service in (CONSUMER, PRODUCER)]
+            assert waiting.message.splitlines() == ["Objects are not ready:", *unready]
             revisions = {service.metadata.name: service for service in await mine.services("consumer")}
             assert tenants.is_paused(revisions[CONSUMER])
             assert not tenants.is_ready(revisions[new])
@@ -116,11 +115,11 @@ async def test_children_that_were_deleted_by_hand_come_back(platform: Platform, 
     async with tenants.tenant(platform, "emptied") as mine:
         platform.apply(*mine.producer_consumer())
         await mine.ready()
-        old = {child.metadata.uid for kind in CHILDREN for child in await children(mine, kind)}
+        old = {child.metadata.uid for kind in CHILDREN for child in await mine.all(kind)}
         await mine.delete("dpuservices,dpuserviceinterfaces,dpuservicechains,dpusets", "--all")
 
         async def are_back() -> bool:
-            found = [await children(mine, kind) for kind in CHILDREN]
+            found = [await mine.all(kind) for kind in CHILDREN]
             new = {child.metadata.uid for some in found for child in some}
             return [len(some) for some in found] == [2, 2, 1, 1] and not new & old
 
@@ -137,13 +136,6 @@ def disruptive(tenant: Tenant, where: Where = Where.NOWHERE) -> list[tenants.Man
         if obj["kind"] == "DPUServiceConfiguration":
             obj["spec"]["upgradePolicy"] = {"applyNodeEffect": True}
     return objects
-
-
-def kill_controllers(platform: Platform) -> None:
-    """kill -9, and nobody starts them again."""
-    pid = platform.pids()[CONTROLLERS]
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
 
 
 async def update_by_mortals(tenant: Tenant) -> int:
@@ -189,30 +181,12 @@ def resource_versions(tenant: Tenant) -> dict[str, str]:
     return found | {f"Application {i['metadata']['name']}": i["metadata"]["generation"] for i in listing["items"]}
 
 
-async def until_everything_was_looked_at(tenant: Tenant) -> None:
-    """Until the controllers that were just started have nothing left to do."""
-    numbers = {
-        "dpudeployment": len((await tenant.host.list(DPUDeployment)).items),
-        "dpuservice": len((await tenant.host.list(DPUService)).items),
-    }
-
-    async def have_passed() -> bool:
-        return all(tenant.platform.passes(controller) >= number for controller, number in numbers.items())
-
-    await tenants.poll(have_passed)
-
-
-async def children(tenant: Tenant, kind: type[Object]) -> Sequence[Object]:
-    """All children of a kind."""
-    return (await tenant.host.list(kind, tenant.namespace)).items
-
-
 async def essence(tenant: Tenant) -> dict[str, object]:
     """What a hand could have changed of children and dependencies, and nobody else changes."""
     found: dict[str, object] = {}
     kinds: tuple[type[Object], ...] = (*CHILDREN, *stories.DEPENDENCIES, DPUDeployment)
     for kind in kinds:
-        for obj in await children(tenant, kind):
+        for obj in await tenant.all(kind):
             metadata = obj.metadata
             about = {
                 "uid": metadata.uid, "labels": metadata.labels, "annotations": metadata.annotations,

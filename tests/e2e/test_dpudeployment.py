@@ -109,7 +109,7 @@ async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
             await guide.until_all(DPUSet, lambda found: all(rolledout.follows_labels(dpuset) for dpuset in found))
             rows = rolledout.table(guide, "dpuservices", *SERVICE_COLUMNS)
             assert [row[0] for row in rows] == [CONSUMER, PRODUCER, new.metadata.name]
-            for dpuset in (await guide.host.list(DPUSet, guide.namespace)).items:
+            for dpuset in await guide.all(DPUSet):
                 assert rolledout.node_labels(dpuset)[PRODUCER_LABEL] == new.metadata.name
                 assert f"{guide.namespace}_{NAME}_{new.metadata.name}" in rolledout.requestors(dpuset)
             assert rolledout.uids(await guide.pods("producer", 2)) == rolledout.uids(old_pods), "none stopped yet"
@@ -134,7 +134,7 @@ async def delete(guide: Tenant) -> None:
     """Everything goes in the end, in both clusters, and the dependencies are free."""
     await guide.delete("dpudeployment", NAME)
     for kind in CHILDREN:
-        assert (await guide.host.list(kind, guide.namespace)).items == ()
+        assert await guide.all(kind) == ()
     labels = f"{names.DPUSERVICE_NAMESPACE_LABEL}={guide.namespace}"
     assert (await guide.host.list(Application, DPF_NAMESPACE, labels=labels)).items == ()
     assert (await guide.dpu.list(core.DaemonSet, guide.namespace)).items == ()
@@ -201,7 +201,7 @@ async def test_what_cannot_work_is_said_and_nothing_is_made(
         )
         for tenant in (versions, sizes):
             for kind in CHILDREN:
-                assert (await tenant.host.list(kind, tenant.namespace)).items == ()
+                assert await tenant.all(kind) == ()
 
         newer = {**bfb, "metadata": {**bfb["metadata"], "name": "bfb-3.0"}, "spec": {
             "fileName": "bfb-3.0.0.bfb", "url": "http://internal-nfs/bf-bundle-3.0.0.bfb",
@@ -224,14 +224,14 @@ async def test_two_deployments_share_what_they_build_on(platform: Platform, stan
         platform.apply(*others, first, second)
         await asyncio.gather(mine.ready(), mine.ready("other"))
         assert [len(rolledout.consumers(dependency)) for dependency in await dependencies(mine)] == [2] * 6
-        assert rolledout.service_ids((await mine.host.list(DPUService, mine.namespace)).items) == {
+        assert rolledout.service_ids(await mine.all(DPUService)) == {
             f"dpudeployment_{deployment}_{service}" for deployment in (NAME, "other")
             for service in ("producer", "consumer")
         }
         mine.kubectl("delete", "bfb", "bfb-2.9", "--wait=false")
         await mine.delete("dpudeployment", NAME)
         assert [len(rolledout.consumers(dependency)) for dependency in await dependencies(mine)] == [1] * 6
-        assert len((await mine.host.list(DPUService, mine.namespace)).items) == 2
+        assert len(await mine.all(DPUService)) == 2
         await mine.delete("dpudeployment", "other")
         await mine.until_gone(BFB, "bfb-2.9")
 
@@ -319,7 +319,7 @@ async def until_interface(tenant: Tenant, name: str) -> None:
 
 async def dependencies(tenant: Tenant) -> list[Object]:
     """Everything that the guide's DPUDeployment names."""
-    return [obj for kind in DEPENDENCIES for obj in (await tenant.host.list(kind, tenant.namespace)).items]
+    return [obj for kind in DEPENDENCIES for obj in await tenant.all(kind)]
 
 
 def frontend_and_backend(tenant: Tenant) -> list[Manifest]:

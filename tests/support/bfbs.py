@@ -16,7 +16,7 @@ from dpf.api.bfb import BFB, BFBSpec, BFBStatus, DeclaredVersions
 from dpf.api.core import Event, Namespace
 from dpf.api.dpu import DPU, DPUSpec
 from dpf.api.dpuset import BFBReference, DPUSet, DPUSetSpec, DPUTemplate, DPUTemplateSpec
-from dpf.api.meta import Condition, Key, ObjectMeta
+from dpf.api.meta import Condition, Key, ObjectMeta, object_key
 from dpf.kube.memory import Request
 from dpf.provisioning.bfb.connecting import Limits
 from dpf.provisioning.bfb.controller import BFBController
@@ -34,9 +34,9 @@ AfterWrite = Callable[[Request], None]
 
 
 def a_bfb(
-    url: str = "http://192.0.2.1/bf-bundle.bfb", *, name: str = NAME, namespace: str = NAMESPACE, file_name: str | None = None,
-    versions: DeclaredVersions | None = None, uid: str | None = None, created: str = "2026-01-01T00:00:00Z",
-    status: BFBStatus | None = None, deleting: bool = False,
+    url: str = "http://192.0.2.1/bf-bundle.bfb", *, name: str = NAME, namespace: str = NAMESPACE,
+    file_name: str | None = None, versions: DeclaredVersions | None = None, uid: str | None = None,
+    created: str = "2026-01-01T00:00:00Z", status: BFBStatus | None = None, deleting: bool = False,
 ) -> BFB:
     """A BFB as the API server returns it."""
     return BFB(
@@ -128,7 +128,7 @@ class Stage:
         raise AssertionError(f"not so after {seconds} s; the BFB is {self.bfb()}")
 
     def bfb(self, name: str = NAME, namespace: str = NAMESPACE) -> BFB | None:
-        found = [b for b in self.world.host.objects(BFB) if (b.metadata.name, b.metadata.namespace) == (name, namespace)]
+        found = [b for b in self.world.host.objects(BFB) if object_key(b) == Key(namespace, name)]
         return found[0] if found else None
 
     def phase(self, name: str = NAME) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from tests.support.clock import turns
@@ -21,6 +21,8 @@ class LaggingCluster(MemoryCluster):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._open: dict[type[Object], asyncio.Event] = {}
+        self.before_apply: Callable[[], Awaitable[None]] | None = None
+        """What happens while the next apply is on its way."""
 
     def hold_up(self, *kinds: type[Object]) -> None:
         """From now on nobody hears of changes of these kinds."""
@@ -32,6 +34,12 @@ class LaggingCluster(MemoryCluster):
         for kind in kinds:
             self._open.pop(kind, asyncio.Event()).set()
         await turns()
+
+    async def apply(self, obj: T, **options: Any) -> T:
+        """See `MemoryCluster`."""
+        if self.before_apply is not None:
+            await self.before_apply()
+        return await super().apply(obj, **options)
 
     async def watch(self, kind: type[T], *args: Any, **options: Any) -> AsyncIterator[Sequence[Event[T]]]:
         """See `MemoryCluster`."""

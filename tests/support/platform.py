@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,12 @@ class Platform:
         """Where its programs are."""
         found = {part.variable: parts.find(part.name) for part in parts.PARTS if part.name in controlplanes.PROGRAMS}
         return {name: str(path) for name, path in found.items()}
+
+    def kill_controllers(self) -> None:
+        """kill -9 of our process; nobody starts it again but `up`."""
+        pid = self.pids()[up.CONTROLLERS]
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
 
     def passes(self, controller: str) -> int:
         """How often the running controllers have found an object of this controller as it should be."""

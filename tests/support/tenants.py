@@ -122,6 +122,22 @@ class Tenant:
             names_ = [obj.metadata.name for obj in found]
             raise AssertionError(f"{kind.resource.plural} are not as expected: {names_}") from None
 
+    async def all(self, kind: type[T]) -> tuple[T, ...]:
+        """All objects of a kind in this namespace of the host cluster, as they are now."""
+        return (await self.host.list(kind, self.namespace)).items
+
+    async def until_looked_at(self) -> None:
+        """Until controllers that were just started have found every deployment and every service as it should be."""
+        numbers = {
+            "dpudeployment": len((await self.host.list(DPUDeployment)).items),
+            "dpuservice": len((await self.host.list(DPUService)).items),
+        }
+
+        async def have_passed() -> bool:
+            return all(self.platform.passes(controller) >= number for controller, number in numbers.items())
+
+        await poll(have_passed)
+
     async def condition(
         self, type_: str, accept: Callable[[Condition], bool], *, name: str = NAME, kind: type[Object] = DPUDeployment,
     ) -> Condition:
@@ -159,7 +175,8 @@ async def tenant(platform: Platform, namespace: str) -> AsyncIterator[Tenant]:
             yield made
         finally:
             await made.delete("dpudeployments", "--all")
-            platform.kubectl("delete", "namespace", namespace, "--wait=false")
+            for dpu in (False, True):
+                platform.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found", dpu=dpu)
 
 
 async def poll(check: Callable[[], Awaitable[bool]]) -> None:

@@ -68,8 +68,8 @@ async def test_error_is_tried_again_every_ten_minutes_and_given_up_after_six_hou
     why = f"http://127.0.0.1:{server.port} answers with status 404 Not Found"
     assert stage.told("Downloaded") == ("False", "Failure", why)
     assert stage.told("Error") == ("True", "Failure", (
-        f"{why}. Tried {asked} times and given up. Next step: see that the server has the file, then delete the BFB and "
-        "create it again"
+        f"{why}. Tried {asked} times and given up. Next step: see that the server has the file, then delete the BFB "
+        "and create it again"
     ))
 
 
@@ -145,10 +145,6 @@ def _elsewhere(server: BundleServer) -> None:
 
 def _in_circles(server: BundleServer) -> None:
     server.redirect = server.url()
-
-
-def _too_much(server: BundleServer) -> None:
-    server.announced = 1 << 40
 
 
 @pytest.mark.parametrize(("spoil", "why"), [

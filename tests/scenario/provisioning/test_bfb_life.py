@@ -23,6 +23,10 @@ SHA256 = hashlib.sha256(BUNDLE).hexdigest()
 WITHOUT_INVENTORY = emulated.build(None)
 
 
+def of_doca(version: str) -> bytes:
+    return emulated.build(emulated.Versions(doca=version))
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path / "bfb")
@@ -104,9 +108,9 @@ async def test_declared_versions_stand_and_the_bundle_is_not_asked(stage: Stage)
 
 @pytest.mark.parametrize(("body", "why"), [
     (WITHOUT_INVENTORY, "software inventory JSON not found in BFB"),
-    (emulated.build(emulated.Versions(doca="3.0")), "DOCA version '3.0' in BFB is not of the form major.minor.patch"),
-    (emulated.build(emulated.Versions(doca="")), "DOCA version '' in BFB is not of the form major.minor.patch"),
-    (emulated.build(emulated.Versions(doca="3.0.x")), "DOCA version '3.0.x' in BFB is not of the form major.minor.patch"),
+    (of_doca("3.0"), "DOCA version '3.0' in BFB is not of the form major.minor.patch"),
+    (of_doca(""), "DOCA version '' in BFB is not of the form major.minor.patch"),
+    (of_doca("3.0.x"), "DOCA version '3.0.x' in BFB is not of the form major.minor.patch"),
 ])
 async def test_a_bad_bundle_is_a_failure_that_is_not_tried_again(stage: Stage, body: bytes, why: str) -> None:
     seen = phases_seen(stage)

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from tests.scenario.services import stage_dpudeployment as stage
 from tests.support import dpudeployments as some
+from tests.support.clock import turns
 from tests.support.lagging import LaggingCluster
 from tests.support.world import World, a_world
 
@@ -78,6 +79,13 @@ class Life:
         """A user edits the configuration."""
         await self.host.patch(DPUServiceConfiguration, "producer", some.TENANT, patch={"spec": spec})
 
+    async def lose_the_deleted_service(self) -> None:
+        """What is being deleted goes and the cache hears of it; of what comes next it does not."""
+        self.host.before_apply = None
+        await some.let_go(self.host, stage.one(self.world, DPUService, "dd-producer"))
+        await turns()
+        self.host.hold_up(DPUService)
+
     def _before(self, request: Request) -> None:
         label = NODE_LABELS.get(request.kind, "")
         if request.verb == "delete" and any(has.get(label) == request.key.name for has in self.nodes.values()):
@@ -133,6 +141,25 @@ async def test_an_update_becomes_peaceful_while_its_objects_are_not_seen_yet(lat
         await life.host.let_through(late)
         await life.work(manager)
         assert [len(stage.names(life.world, kind)) for kind in VERSIONS] == [1, 1, 1]
+        assert life.wrong == []
+
+
+async def test_a_service_is_made_again_while_the_old_one_goes() -> None:
+    """The plain name gets free after it was passed over, and the cache hears of that first."""
+    life = Life()
+    async with stage.running(life.world) as manager:
+        await life.work(manager)
+        await some.hold(life.host, stage.one(life.world, DPUService, "dd-producer"))
+        await manager.settle()
+        life.host.before_apply = life.lose_the_deleted_service
+        await life.host.delete(DPUService, "dd-producer", some.TENANT)
+        life.wrong.clear()  # it was the user who deleted it
+        await manager.settle()
+        (name,) = stage.names(life.world, DPUService)
+        assert name != "dd-producer"
+        await life.host.let_through(DPUService)
+        await life.work(manager)
+        assert stage.names(life.world, DPUService) == [name]
         assert life.wrong == []
 
 

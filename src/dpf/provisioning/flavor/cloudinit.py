@@ -201,7 +201,7 @@ def _service_files(spec: DPUFlavorSpec) -> Iterator[File]:
 
 
 def _config_files(spec: DPUFlavorSpec) -> Iterator[File]:
-    """The flavor's own. What is appended keeps the mode that it gave the file before: cloud-init would open it to all."""
+    """The flavor's own. Appending keeps the mode that it gave the file before: cloud-init would open it to everyone."""
     modes: dict[str, str | None] = {}
     for file in spec.configFiles or ():
         append = file.operation == FileOperation.APPEND

@@ -46,7 +46,7 @@ async def snapshot(cache: Cache, client: Client, deployment: DPUDeployment) -> S
     )
     if deployment.metadata.deletionTimestamp is not None:
         return await _remaining(client, found)
-    if plan.changes_revisions(found):
+    if plan.changes_revisions(found) or _makes_up_for_a_loss(found):
         # Kinds are watched one by one. With DPUSets that are behind the DPUServices, a revision that is being given to
         # the nodes would look unused; with DPUServices that are behind, one that was just made would be made again.
         found = dataclasses.replace(found, children=await _fresh_children(client, found))
@@ -168,6 +168,15 @@ def _new_names(found: Snapshot) -> Iterator[Identity]:
     every = (*children.services, *children.interfaces, *children.chains, *children.dpusets)
     taken = {(type(child), child.metadata.name) for child in every}
     return ((kind, Key(found.key.namespace, name)) for kind, name in _first_names(found) if (kind, name) not in taken)
+
+
+def _makes_up_for_a_loss(found: Snapshot) -> bool:
+    """Whether something has to be made that was there before: the DPUSets, which come last, are there.
+
+    The cache may have heard that it is gone, and not yet that it was made again under another name.
+    """
+    lost = bool(found.children.dpusets) and any(kind is not DPUSet for kind, _ in _new_names(found))
+    return lost and next(dependencies.problems(found), None) is None
 
 
 def _first_names(found: Snapshot) -> Iterator[tuple[type[Object], str]]:

@@ -34,17 +34,19 @@ def test_a_good_flavor_has_no_problem(flavor: DPUFlavor) -> None:
 def test_a_reserve_larger_than_the_whole_is_told_with_the_documented_text(
     total: dict[str, Any], reserved: dict[str, Any], missing: str,
 ) -> None:
-    assert told(dpuResources=total, systemReservedResources=reserved) == [
+    (message,) = told(dpuResources=total, systemReservedResources=reserved)
+    assert message == (
         "resources are misconfigured: reserved resource specified in spec.systemReservedResources exceed the ones "
         f"defined in spec.dpuResources: Additional resources needed in spec.dpuResources: [{missing}]"
-    ]
+    )
 
 
 def test_a_reserve_of_nothing_is_told_with_the_documented_text() -> None:
-    assert told(systemReservedResources={"cpu": 1}) == [
+    (message,) = told(systemReservedResources={"cpu": 1})
+    assert message == (
         "resources are misconfigured: spec.systemReservedResources must not be specified if spec.dpuResources are not "
         "specified"
-    ]
+    )
 
 
 @pytest.mark.parametrize("resources", [
@@ -63,10 +65,11 @@ def test_a_reserve_that_fits_exactly_is_fine() -> None:
 
 def test_a_port_without_options_is_told_with_the_documented_text() -> None:
     ports = [{"portNumber": 0, "dhcp": False}, {"portNumber": 1}]
-    assert told(hostNetworkInterfaceConfigs=ports) == [
+    (message,) = told(hostNetworkInterfaceConfigs=ports)
+    assert message == (
         "host network interface configs are misconfigured: host network interface config at index 1 (port 1) has no "
         "configuration options specified"
-    ]
+    )
 
 
 @pytest.mark.parametrize(("spec", "field"), [

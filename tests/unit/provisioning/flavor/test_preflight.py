@@ -38,8 +38,8 @@ def test_huge_pages_that_leave_no_memory_are_refused() -> None:
     (problem,) = judged(card(memory_bytes=16 * GIB), grub={"kernelParameters": ["hugepagesz=1G", "hugepages=15"]})
     assert problem.blocks
     assert problem.message == (
-        f"{PREFIX}spec.grub.kernelParameters: huge pages of 15360 MiB do not leave the system its 2048 MiB of the card's "
-        "16384 MiB: it would not start; ask for at most 14336 MiB"
+        f"{PREFIX}spec.grub.kernelParameters: huge pages of 15360 MiB do not leave the system its 2048 MiB of the "
+        "card's 16384 MiB: it would not start; ask for at most 14336 MiB"
     )
 
 
@@ -108,8 +108,8 @@ def test_more_functions_promised_than_made_is_advice() -> None:
     ("1.5.3", BF3, True, "DOCA 1.5.3 does not know a BlueField3; use a BFB with DOCA 2.0.2 or newer"),
     ("2.0.2", card(type=DPUType.BLUEFIELD_4), True,
      "a BlueField4 is not installed from a BFB, and its own way is not supported yet; take the card out of the DPUSet"),
-    (None, BF3, False, "its DOCA version is not known, so that it cannot be compared with the card; set spec.versions of "
-                       "the BFB"),
+    (None, BF3, False,
+     "its DOCA version is not known, so that it cannot be compared with the card; set spec.versions of the BFB"),
 ])
 def test_a_bundle_that_does_not_fit_the_card(doca: str | None, on: Card, blocks: bool, text: str) -> None:
     (problem,) = judged(on, doca)

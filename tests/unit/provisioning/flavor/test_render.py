@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import yaml
@@ -95,10 +96,11 @@ def test_without_a_password_the_first_login_has_to_change_the_usual_one() -> Non
 def test_a_password_that_is_none_is_refused_and_not_repeated(written: str) -> None:
     refused = render(some.a_flavor(bfcfgParameters=[written]), some.a_dpu())
     assert refused.bf_cfg is None
-    assert messages(refused) == [
-        "DPUFlavor dpf-operator-system/flavor: spec.bfcfgParameters[0]: ubuntu_PASSWORD needs a value and exactly one =; "
-        "write ubuntu_PASSWORD=HASH with the HASH that `openssl passwd -6` prints"
-    ]
+    (message,) = messages(refused)
+    assert message == (
+        "DPUFlavor dpf-operator-system/flavor: spec.bfcfgParameters[0]: ubuntu_PASSWORD needs a value and exactly one "
+        "=; write ubuntu_PASSWORD=HASH with the HASH that `openssl passwd -6` prints"
+    )
 
 
 def test_files_of_the_flavor_are_written_last_so_that_they_win() -> None:
@@ -125,14 +127,14 @@ def test_what_is_appended_keeps_the_mode_that_the_flavor_gave_the_file() -> None
     ({"grub": {"kernelParameters": []}, "sysctl": {"parameters": []}}, False, None),
 ], ids=["nothing", "kernel", "sysctl", "both", "reboot only", "empty lists"])
 def test_the_first_boot_ends_with_what_the_settings_need(
-    spec: dict[str, object], reboot: bool, expected: list[str] | None,
+    spec: dict[str, Any], reboot: bool, expected: list[str] | None,
 ) -> None:
     rendered = render(some.a_flavor(**spec), some.a_dpu(additional_reboot=reboot))
     script = files(rendered).get("/opt/dpf/restart.sh")
     assert (script.split("\n\n")[1].split() if script else None) == (" ".join(expected).split() if expected else None)
     commands = document(rendered)["runcmd"]
     assert isinstance(commands, list)
-    assert (["/opt/dpf/restart.sh"] == commands[-1]) is (expected is not None)
+    assert (commands[-1] == ["/opt/dpf/restart.sh"]) is (expected is not None)
 
 
 def test_where_the_dpu_restarts_anyway_nothing_is_started_before() -> None:
@@ -151,13 +153,13 @@ def test_a_kubelet_gets_no_label_that_it_would_refuse_to_start_with() -> None:
     assert drop_in.endswith('KUBELET_EXTRA_ARGS=--node-labels=mykubernetes.io/a=b"\n')
 
 
-@pytest.mark.parametrize("interface", [InstallInterface.HOST_AGENT])
-def test_the_flow_with_an_agent_is_refused_in_clear_words(interface: InstallInterface) -> None:
-    refused = render(some.a_flavor(), some.a_dpu(install_interface=interface))
-    assert messages(refused) == [
+def test_the_flow_with_an_agent_is_refused_in_clear_words() -> None:
+    refused = render(some.a_flavor(), some.a_dpu(install_interface=InstallInterface.HOST_AGENT))
+    (message,) = messages(refused)
+    assert message == (
         "DPU dpf-operator-system/worker1-0000-2b-00: the install interface hostAgent is not supported yet; set the "
         "DPUNode's interface to gNOI or redfish"
-    ]
+    )
 
 
 @pytest.mark.parametrize("name", ["a" * 64, "Upper", "x;reboot", "a\nb", "", "-a"])

@@ -106,11 +106,12 @@ def a_joining(card: Card, *, address: bool = True, join: str = "exit 0") -> str:
 
 def test_a_dpu_with_an_address_joins_with_all_it_was_told_and_remembers_it(card: Card) -> None:
     assert card.run(a_joining(card)) == 0
-    assert card.calls == [
-        "ip -4 -o address show dev br-comm-ch scope global",
+    ip, kubeadm = card.calls
+    assert ip == "ip -4 -o address show dev br-comm-ch scope global"
+    assert kubeadm == (
         f"kubeadm join 10.0.110.10:30443 --token {some.TOKEN} --v=5 --discovery-token-ca-cert-hash {some.PIN} "
-        "--node-name worker1-0000-2b-00",
-    ]
+        "--node-name worker1-0000-2b-00"
+    )
     assert card.file(layout.JOIN_MARKER).exists()
 
 
