@@ -58,6 +58,8 @@ class BundleServer:
     chunked: bool = False
     encoding: str | None = None
     redirect: str | None = None
+    redirects: int = 1000
+    """So many times, and no longer."""
     wrong_range: bool = False
     raw: bytes | None = None
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,7 +81,7 @@ class BundleServer:
             request.transport.close()
             await asyncio.sleep(0)
             raise asyncio.CancelledError
-        if self.redirect is not None:
+        if self.redirect is not None and len(self.asked) <= self.redirects:
             return web.Response(status=302, headers={"Location": self.redirect})
         if self.status != 200:
             return web.Response(status=self.status, text="a body not for eyes")

@@ -296,7 +296,7 @@ async def kill_everywhere(make: Callable[[], Platform], live: Callable[[Platform
     expected = undisturbed.end_state()
     for n in range(1, 1000):
         platform = make()
-        kill = _Kill(platform, n)
+        kill = Kill(platform, n)
         try:
             await live(platform)
         except Crash:
@@ -308,7 +308,7 @@ async def kill_everywhere(make: Callable[[], Platform], live: Callable[[Platform
     raise AssertionError("still writing")
 
 
-class _Kill:
+class Kill:
     """The `at`-th write of the controller of DPUDeployments ends the process; `last` is that write."""
 
     def __init__(self, platform: Platform, at: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -146,6 +147,14 @@ class Store(Generic[T]):
         """Private copies of the objects filed under `value`. Raises NotSynced; KeyError for an undeclared index."""
         self._require_synced()
         return self._select(self._indexes[name].get(value, {}), None)
+
+    def keys_by_index(self, name: str, value: str) -> AbstractSet[Key]:
+        """Keys of the objects filed under `value`, without reading them: a view, to be used before the next await.
+
+        Unreadable objects are among them. Raises NotSynced; KeyError for an undeclared index.
+        """
+        self._require_synced()
+        return self._indexes[name].get(value, {}).keys()
 
     def keys(self) -> Iterator[Key]:
         """Keys of the cached objects. Raises NotSynced."""

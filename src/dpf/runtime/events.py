@@ -84,18 +84,26 @@ class _Series:
 
 def note_of(root: Object, outcome: plans.Outcome) -> Note:
     """What `outcome` has to tell about `root`."""
-    succeeded, failed = _REASONS[type(outcome.action)]
+    succeeded, failed = outcome.action.reasons or _REASONS[type(outcome.action)]
+    because = outcome.action.because
+    if outcome.error is not None:
+        return _note(root, WARNING, failed, f"{because}: {outcome.error}")
+    return _note(root, NORMAL, succeeded, f"{because}: {describe(outcome.action)}")
+
+
+def notes_of_findings(root: Object, applied: plans.Applied) -> tuple[Note, ...]:
+    """What a pass found that its planner wants told."""
+    found = (finding for result in applied.results if result.ran for finding in result.findings)
+    return tuple(_note(root, WARNING, f.event, f.message) for f in found if f.event is not None)
+
+
+def _note(root: Object, type_: str, reason: str, message: str) -> Note:
     metadata, resource = root.metadata, type(root).resource
     regarding = core.ObjectReference(
         apiVersion=resource.api_version, kind=resource.kind, namespace=metadata.namespace, name=metadata.name,
         uid=metadata.uid,
     )
-    because = outcome.action.because
-    if outcome.error is not None:
-        return Note(regarding=regarding, type=WARNING, reason=failed, message=_cut(f"{because}: {outcome.error}"))
-    return Note(
-        regarding=regarding, type=NORMAL, reason=succeeded, message=_cut(f"{because}: {describe(outcome.action)}")
-    )
+    return Note(regarding=regarding, type=type_, reason=reason, message=_cut(message))
 
 
 class Recorder:
@@ -119,6 +127,9 @@ class Recorder:
             note = note_of(root, outcome)
             log = self._log.warning if outcome.error is not None else self._log.info
             log(note.message, object=str(key), reason=note.reason)
+            self.add(note, key)
+        for note in notes_of_findings(root, applied):
+            self._log.warning(note.message, object=str(key), reason=note.reason)
             self.add(note, key)
 
     def add(self, note: Note, key: Key) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from dpf.api.meta import Key, Object
 
 ClusterKey = Key
+Reasons = tuple[str, str]
+"""Reasons of an action's Event, when it was carried out and when it failed: words that a kind has always used."""
 HOST: Key = Key("", "host")
 """Names the host cluster where an action needs a cluster; every other key is a DPUCluster's namespace and name."""
 
@@ -25,6 +27,7 @@ class Apply:
     cluster: ClusterKey = HOST
     object: Object
     because: str
+    reasons: Reasons | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Patch:
     key: Key
     patch: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     because: str
+    reasons: Reasons | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,7 @@ class Delete:
     key: Key
     uid: str | None = None
     because: str
+    reasons: Reasons | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,7 @@ class Drive:
 
     intent: Any
     because: str
+    reasons: Reasons | None = None
 
 
 Action = Apply | Patch | Delete | Drive
@@ -79,10 +85,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something the user should read, in words; it becomes a condition message."""
+    """Something the user should read, in words; it becomes a condition message.
+
+    `event` is the reason of a Warning Event about it. A planner names one when the finding is news, and not in every
+    pass that finds the same again.
+    """
 
     severity: Severity
     message: str
+    event: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import io
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,7 +87,7 @@ async def test_bundle_and_configuration_come_as_one_stream(registry: Registry) -
     assert answer.status == 200
     assert answer.headers["Content-Length"] == str(len(BUNDLE) + len(BFCFG))
     assert answer.body == BUNDLE + BFCFG
-    assert emulated.length(_stream(answer.body)) == len(BUNDLE), "a BMC finds where the configuration begins"
+    assert emulated.length(io.BytesIO(answer.body)) == len(BUNDLE), "a BMC finds where the configuration begins"
 
 
 async def test_the_bundle_alone(registry: Registry) -> None:
@@ -137,7 +138,7 @@ async def test_nothing_else_is_served_and_nothing_is_told(registry: Registry, pa
 
 
 @pytest.mark.parametrize("make", [
-    lambda path: path.symlink_to("../../secret"), lambda path: os.mkfifo(path), lambda path: path.mkdir(),
+    lambda path: path.symlink_to("../../secret"), os.mkfifo, lambda path: path.mkdir(),
 ], ids=["link", "pipe", "folder"])
 async def test_only_regular_files_are_served(registry: Registry, folder: Path, make: object) -> None:
     make(folder / "bfcfg" / "odd")  # type: ignore[operator]
@@ -151,10 +152,11 @@ async def test_nothing_can_be_written(registry: Registry, method: str) -> None:
 
 async def test_a_file_that_is_replaced_while_it_is_sent_is_sent_as_it_was(registry: Registry, folder: Path) -> None:
     reader, writer = await _begin(registry)
+    head = await reader.readexactly(1)
     fresh = folder / "fresh"
     fresh.write_bytes(b"x" * len(BUNDLE))
     fresh.replace(folder / "ns-x.bfb")
-    (_, _, body) = (await reader.read()).partition(b"\r\n\r\n")
+    (_, _, body) = (head + await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     assert body == BUNDLE + BFCFG
 
@@ -184,8 +186,11 @@ async def test_clients_that_go_away_leave_nothing_open(registry: Registry, folde
         reader, writer = await _begin(registry, imageuri.build("big.bfb"))
         await reader.readexactly(1000)
         writer.transport.abort()
-    while _open_files(folder) != before:
+    for _ in range(500):
+        if _open_files(folder) == before:
+            return
         await asyncio.sleep(0.01)
+    raise AssertionError(f"{_open_files(folder)} files are open")
 
 
 async def test_memory_does_not_grow_with_the_file(registry: Registry, folder: Path) -> None:
@@ -229,12 +234,6 @@ async def _begin(registry: Registry, path: str = PATH) -> tuple[asyncio.StreamRe
     return reader, writer
 
 
-def _stream(data: bytes):  # type: ignore[no-untyped-def]
-    import io
-
-    return io.BytesIO(data)
-
-
 def _issue(authority: certificates.Authority, folder: Path) -> bytes:
     request = certificates.Request(common_name=HOST, sans=(HOST,), usage=certificates.Usage.SERVER)
     pair = certificates.issue(authority, request, datetime.now(UTC))
@@ -252,12 +251,11 @@ def _served(port: int) -> bytes:
 
 
 def _open_files(folder: Path) -> int:
-    found = (os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_open(fd))
-    return sum(path.startswith(str(folder)) for path in found)
-
-
-def _is_open(fd: str) -> bool:
-    return os.path.lexists(f"/proc/self/fd/{fd}")
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += link.readlink().is_relative_to(folder)
+    return found
 
 
 def _resident() -> int:

@@ -13,6 +13,7 @@ from dpf.api.bfb import BFB
 from dpf.api.dpu import DPU
 from dpf.api.dpuset import DPUSet
 from dpf.emulation import bfb as emulated
+from dpf.kube.cache import Cache
 
 BUNDLE = emulated.build()
 OTHER = emulated.build(emulated.Versions(doca="3.0.0058-1"), seed=1)
@@ -105,6 +106,22 @@ async def test_users_of_other_bfbs_and_namespaces_do_not_hold_it(stage: Stage) -
         await stage.delete()
         await manager.settle()
     assert stage.bfb() is None
+
+
+async def test_a_user_that_the_cache_does_not_know_yet_holds_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_server(BUNDLE) as server, stage.controller() as manager:
+        await stage.world.host.create(a_bfb(server.url()))
+        await stage.settle(manager, 5)
+        real = Cache.by_index
+        monkeypatch.setattr(Cache, "by_index", lambda cache, kind, index, value: (
+            () if kind is DPU else real(cache, kind, index, value)
+        ))
+        stage.world.host.add(a_dpu())
+        await stage.delete()
+        await manager.settle()
+        assert stage.condition("Deleted").message == f"{HELD}DPU: worker1-0000-2b-00"
 
 
 async def test_a_set_that_turns_to_another_bfb_releases_it(stage: Stage) -> None:
@@ -245,6 +262,7 @@ async def test_files_that_cannot_be_removed_hold_it_and_say_why(stage: Stage) ->
         assert stage.told("Deleted") == (
             "False", "Error", f"cannot remove a file from the BFB volume {stage.folder}: Is a directory"
         )
+        assert any(event.startswith("Warning FailedDelete: ") for event in stage.events)
         (stage.folder / FILE).rmdir()
         await stage.settle(manager, 60)
     assert stage.bfb() is None

@@ -35,6 +35,7 @@ async def test_a_server_that_closes_early_is_tried_four_times_and_leaves_no_targ
     assert stage.told("Error")[:2] == ("True", "Error")
     assert stage.condition("Error").message.startswith(f"{CUT}. Tried 4 times; the next attempt is at 2026-01-01T00:1")
     assert [name for name in stage.on_disk if not name.endswith(".json")] == []
+    assert [event for event in stage.events if "FailedDownload" in event] == [f"Warning FailedDownload: {CUT}"]
 
 
 async def test_between_attempts_it_stays_in_downloading_and_says_why(stage: Stage) -> None:

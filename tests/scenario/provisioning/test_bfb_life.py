@@ -56,6 +56,7 @@ async def test_it_is_downloaded_and_its_versions_are_reported(stage: Stage, tls:
         "Error": ("False", "Success"), "Deleted": ("Unknown", "Pending"),
     }
     assert stage.condition("Downloaded").message == f"{FILE}: 8192 bytes, sha256 {SHA256}"
+    assert f"Normal SuccessfulDownload: {FILE} is complete: Publish" in stage.events
 
 
 async def test_a_small_bundle_costs_three_writes_and_then_none(stage: Stage) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 from tests.support import deploymentplatform as platforms
 from tests.support import dpudeployments as some
 from tests.support import dpuservices
+from tests.support.crash import Crash
 from tests.support.deploymentplatform import Platform
 
 from dpf.api.argocd import Application
@@ -440,3 +442,113 @@ async def test_chart_repositories_that_fail_touch_only_those_who_need_them() -> 
         await platform.delete(DPUDeployment, "one")
         await platform.work()
         assert platform.names(DPUDeployment) == ["two"]
+
+
+async def edit_values(platform: Platform, random: Random) -> None:
+    await platform.configure(random.choice(SERVICES), replicas=random.randint(1, 3))
+
+
+async def edit_policy(platform: Platform, random: Random) -> None:
+    await platform.edit(DPUServiceConfiguration, random.choice(SERVICES), {"nodeEffect": random.random() < 0.7})
+
+
+async def edit_interfaces(platform: Platform, random: Random) -> None:
+    wanted = random.choice([("eth0",), ("eth0", "eth1"), ("eth0", "app_sf")])
+    await platform.configure(random.choice(SERVICES), interfaces=wanted)
+
+
+async def edit_chain(platform: Platform, random: Random) -> None:
+    chains = random.choice([CHAIN, None, {"switches": CHAIN, "upgradePolicy": {"applyNodeEffect": True}}, [*CHAIN] * 2])
+    await platform.edit(DPUDeployment, "dd", {"serviceChains": chains})
+
+
+async def edit_dpusets(platform: Platform, random: Random) -> None:
+    entries = [{"nameSuffix": suffix} for suffix in random.choice(["a", "b", "ab", "abc"])]
+    await platform.edit(DPUDeployment, "dd", {"dpus": {"dpuSets": entries}})
+
+
+async def drop_or_add(platform: Platform, random: Random) -> None:
+    spec = platform.one(DPUDeployment, "dd").spec
+    assert spec is not None
+    is_there = "consumer" in spec.services
+    references = None if is_there else {"serviceTemplate": "consumer", "serviceConfiguration": "consumer"}
+    await platform.edit(DPUDeployment, "dd", {"services": {"consumer": references}})
+
+
+async def deliver(platform: Platform, random: Random) -> None:
+    await platform.deliver()
+
+
+async def provision(platform: Platform, random: Random) -> None:
+    await platform.provision(random.choice(platform.names(DPUSet) or [""]))
+
+
+async def delete_a_child(platform: Platform, random: Random) -> None:
+    kind = random.choice(some.CHILDREN)
+    for name in random.sample(platform.names(kind), min(1, len(platform.names(kind)))):
+        await platform.delete(kind, name)
+
+
+async def strip_a_child(platform: Platform, random: Random) -> None:
+    kind = random.choice(some.CHILDREN)
+    field = random.choice(["labels", "annotations", "ownerReferences"])
+    for name in random.sample(platform.names(kind), min(1, len(platform.names(kind)))):
+        await patch(platform, kind, name, {"metadata": {field: None}})
+
+
+async def pause_or_wake(platform: Platform, random: Random) -> None:
+    for name in random.sample(platform.names(DPUService), min(1, len(platform.names(DPUService)))):
+        await patch(platform, DPUService, name, {"spec": {"paused": random.random() < 0.5}})
+
+
+SERVICES = ("producer", "consumer")
+DEEDS = (
+    edit_values, edit_values, edit_values, edit_policy, edit_interfaces, edit_chain, edit_dpusets, drop_or_add, deliver,
+    provision, provision, delete_a_child, strip_a_child, pause_or_wake,
+)
+
+
+async def live_at_random(platform: Platform, random: Random) -> list[str]:
+    """One life of the process, with deeds of users, hands, Argo CD and DPUs; what was done. A kill may end it."""
+    done: list[str] = []
+    if random.random() < 0.7:
+        platforms.Kill(platform, random.randint(1, 8))
+    try:
+        async with platform.running():
+            for _ in range(random.randint(1, 8)):
+                platform.world.clock.advance(random.choice([0.0, 1.0, 40.0]))
+                deed = random.choice(DEEDS)
+                done.append(deed.__name__)
+                await deed(platform, random)
+    except Crash:
+        done.append("killed")
+    platform.at_work = platform.host.after_write = None
+    return done
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_life_at_random_ends_well(seed: int) -> None:
+    """Edits, hands, kills and delays in any order: in the end one revision of everything, and rest."""
+    random = Random(seed)
+    platform = platforms.a_deployed(
+        "dd", *(some.a_configuration(name, interfaces=("eth0",), nodeEffect=True) for name in SERVICES),
+        services=SERVICES, serviceChains=CHAIN, revisionHistoryLimit=random.choice([1, 2, 3, 10]),
+    )
+    platform.choose = random.choice
+    done = [deed for _ in range(3) for deed in await live_at_random(platform, random)]
+    async with platform.running():
+        for _ in range(2):
+            await platform.work()
+            await platform.wait(120)
+        spec = platform.one(DPUDeployment, "dd").spec
+        assert spec is not None
+        wanted = [platform.one(DPUServiceConfiguration, service).spec for service in spec.services]
+        assert platform.condition(ConditionType.READY).status == "True", done
+        assert len(platform.names(DPUService)) == len(spec.services), done
+        assert len(platform.names(DPUServiceInterface)) == sum(len(w.interfaces or ()) for w in wanted if w), done
+        assert len(platform.names(DPUServiceChain)) == (spec.serviceChains is not None), done
+        assert not any(platform.follows_labels(name) for name in platform.names(DPUSet)), done
+        assert await platform.look_again() == [], done
+        await platform.delete(DPUDeployment, "dd")
+        await platform.work()
+        assert platform.left() == [], done

@@ -21,7 +21,7 @@ import msgspec
 from dpf.provisioning.bfb import connecting, fetching, record
 from dpf.provisioning.bfb.connecting import FetchError, Limits, Stop, Stopped
 from dpf.provisioning.bfb.files import Found, Volume, VolumeError
-from dpf.provisioning.bfb.partial import Owner, Partial
+from dpf.provisioning.bfb.partial import CHECKPOINT_BYTES, Owner, Partial
 from dpf.provisioning.bfb.plan import End, Fetch, Inspect, Intent, Job, Publish, Remove
 from dpf.provisioning.bfb.record import Failure
 from dpf.provisioning.bfb.snapshot import Activity, Unreadable, Work
@@ -63,12 +63,13 @@ class Downloads:
 
     def __init__(
         self, volume: Volume, clock: Clock, *, limits: Limits = connecting.DEFAULT,
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None, checkpoint_bytes: int = CHECKPOINT_BYTES,
     ) -> None:
         self._volume = volume
         self._clock = clock
         self._limits = limits
         self._tls = tls
+        self._checkpoint_bytes = checkpoint_bytes
         self._running: dict[str, _Running] = {}
         self._unsaved: dict[str, Failure] = {}
         self._long = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bfb-download")
@@ -182,7 +183,7 @@ class Downloads:
         try:
             self._volume.clear(job.file_name)
             owner = Owner(uid=job.uid, file_name=job.file_name, source=record.source_of(job.url))
-            running.partial = partial = Partial(self._volume, owner)
+            running.partial = partial = Partial(self._volume, owner, checkpoint_bytes=self._checkpoint_bytes)
             try:
                 self._fill(running, partial)
             finally:

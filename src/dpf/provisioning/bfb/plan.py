@@ -7,6 +7,7 @@ are waited for, and then the files go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -18,7 +19,7 @@ from dpf.provisioning.bfb import snapshot as values
 from dpf.provisioning.bfb.phases import Facts
 from dpf.provisioning.bfb.snapshot import Activity, Place, Snapshot, Trouble, Unreadable
 from dpf.provisioning.bfb.versions import Unusable
-from dpf.runtime.plan import Drive, Finding, Plan, Severity, Step
+from dpf.runtime.plan import Drive, Finding, Plan, Reasons, Severity, Step
 
 OBJECT: Final = "Object"
 FILE: Final = "File"
@@ -85,19 +86,28 @@ class Remove:
 
 Intent = Fetch | Inspect | Publish | End | Remove
 
+DOWNLOAD_FAILED: Final = "FailedDownload"
+_REASONS: Final[Mapping[type[Intent], Reasons]] = {
+    Fetch: ("Downloading", DOWNLOAD_FAILED), Inspect: ("Inspecting", DOWNLOAD_FAILED),
+    Publish: ("SuccessfulDownload", DOWNLOAD_FAILED), End: ("Ended", "FailedDelete"),
+    Remove: ("SuccessfulDelete", "FailedDelete"),
+}
+"""Reasons of Events (behaviour-provisioning.md section 1)."""
+
 
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """The next thing to do for the file, and when to look again."""
-    before = snapshot.bfb.status.phase
-    if phase(snapshot, now) != before:
-        return Plan(wake_after_s=AT_ONCE_S)
+    before, after = snapshot.bfb.status.phase, phase(snapshot, now)
+    found = values.trouble(snapshot, now)
+    if after != before:
+        news = _news(found) if after == Phase.ERROR and found is not None else ()
+        return Plan(steps=news, wake_after_s=AT_ONCE_S)
     if snapshot.refused is not None:
         finding = Finding(severity=Severity.INVALID, message=snapshot.refused)
-        end = (Drive(intent=End(job=job(snapshot)), because=snapshot.refused),) if snapshot.activity else ()
+        end = (_drive(End(job=job(snapshot)), snapshot.refused),) if snapshot.activity else ()
         return Plan(steps=(Step(name=OBJECT, actions=end, findings=(finding,)),))
     if snapshot.activity is not None:
         return _waiting("the file is being worked on", _soon(snapshot.activity))
-    found = values.trouble(snapshot, now)
     if before == Phase.READY:
         return _keep(snapshot, now)
     return _rest(snapshot, found, now) if found is not None else _download(snapshot, now)
@@ -107,12 +117,12 @@ def plan_teardown(snapshot: Snapshot) -> Plan:
     """End the download, wait for users, remove the files, let go."""
     steps = []
     if snapshot.activity is not None:
-        steps.append(Step(name=DOWNLOAD, actions=(Drive(intent=End(job=job(snapshot)), because="it is deleted"),)))
+        steps.append(Step(name=DOWNLOAD, actions=(_drive(End(job=job(snapshot)), "it is deleted"),)))
     if snapshot.users:
         finding = Finding(severity=Severity.BLOCKED, message=still_referenced(snapshot))
         return Plan(steps=(*steps, Step(name=USERS, findings=(finding,))))
     remove = Remove(job=job(snapshot), with_target=snapshot.owns_file)
-    steps.append(Step(name=REMOVAL, actions=(Drive(intent=remove, because="it is deleted"),)))
+    steps.append(Step(name=REMOVAL, actions=(_drive(remove, "it is deleted"),)))
     return Plan(steps=tuple(steps), release=True)
 
 
@@ -156,7 +166,7 @@ def _download(snapshot: Snapshot, now: datetime) -> Plan:
     work, name = job(snapshot), snapshot.file_name
     match snapshot.place:
         case Place.WAITING:
-            return _drive(Publish(job=work), f"{name} is complete", AT_ONCE_S)
+            return _do(Publish(job=work), f"{name} is complete", AT_ONCE_S)
         case Place.UNREAD:
             return _begin(snapshot, now, Inspect(job=work), f"{name} is on the volume already")
         case _:
@@ -186,11 +196,21 @@ def _rest(snapshot: Snapshot, found: Trouble, now: datetime) -> Plan:
 def _begin(snapshot: Snapshot, now: datetime, intent: Intent, because: str) -> Plan:
     """Begin something that takes long, unless it has failed just now."""
     wait_s = values.wait_s(snapshot.failure, now)
-    return _waiting(f"waiting before {because}", wait_s) if wait_s else _drive(intent, because, _SOONEST_S)
+    return _waiting(f"waiting before {because}", wait_s) if wait_s else _do(intent, because, _SOONEST_S)
 
 
-def _drive(intent: Intent, because: str, wake_after_s: float) -> Plan:
-    return Plan(steps=(Step(name=FILE, actions=(Drive(intent=intent, because=because),)),), wake_after_s=wake_after_s)
+def _do(intent: Intent, because: str, wake_after_s: float) -> Plan:
+    return Plan(steps=(Step(name=FILE, actions=(_drive(intent, because),)),), wake_after_s=wake_after_s)
+
+
+def _drive(intent: Intent, because: str) -> Drive:
+    return Drive(intent=intent, because=because, reasons=_REASONS[type(intent)])
+
+
+def _news(found: Trouble) -> tuple[Step, ...]:
+    """In the pass that gives up for now: the one that says so in an Event."""
+    severity = Severity.INVALID if found.retry_at is None else Severity.WAITING
+    return (Step(name=FILE, findings=(Finding(severity=severity, message=found.why, event=DOWNLOAD_FAILED),)),)
 
 
 def _waiting(why: str, wake_after_s: float) -> Plan:

@@ -135,13 +135,19 @@ def place(found: Found) -> Place:
 
 
 def trouble(snapshot: Snapshot, now: datetime) -> Trouble | None:
-    """What keeps the BFB from being downloaded; None when nothing does, or the next attempt is due."""
+    """What keeps the BFB from being downloaded; None when nothing does, or an attempt is due or goes on.
+
+    A volume on which much is written may be slow to answer: while a download goes on, that is no trouble.
+    """
+    if snapshot.activity is not None:
+        return None
     if isinstance(snapshot.files, Unreadable):
-        return Trouble(reason=_reason(retryable=snapshot.files.retryable), why=snapshot.files.why)
+        reason = Reason.ERROR if snapshot.files.retryable else Reason.FAILURE
+        return Trouble(reason=reason, why=snapshot.files.why)
     if isinstance(snapshot.versions, Unusable):
         return Trouble(reason=Reason.FAILURE, why=snapshot.versions.why)
     failure = snapshot.failure
-    if failure is None or snapshot.activity is not None or snapshot.versions is not None:
+    if failure is None or snapshot.versions is not None:
         return None
     if not failure.retryable or is_given_up(failure):
         return Trouble(reason=Reason.FAILURE, why=failure.why)
@@ -166,7 +172,3 @@ def wait_s(failure: Failure | None, now: datetime) -> float:
     if failure is None or failure.at > now:
         return 0.0
     return max(0.0, (due_at(failure) - now).total_seconds())
-
-
-def _reason(*, retryable: bool) -> Reason:
-    return Reason.ERROR if retryable else Reason.FAILURE

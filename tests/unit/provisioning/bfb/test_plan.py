@@ -98,6 +98,7 @@ def test_what_is_begun(given_: Snapshot, wanted: list[type]) -> None:
     (seen(Phase.ERROR, Found(record=Record(failure=a_failure(4, ago_s=600)))), Phase.DOWNLOADING),
     (seen(Phase.ERROR, Found(record=Record(failure=a_failure(30, ago_s=600, since_s=21_601)))), Phase.ERROR),
     (seen(files=Unreadable(why="w", retryable=True)), Phase.ERROR),
+    (seen(files=Unreadable(why="w", retryable=True), activity=FETCHING), Phase.DOWNLOADING),
     (seen(Phase.READY, Unreadable(why="w", retryable=True)), Phase.READY),
     (seen(files=Found(record=Record(content=CONTENT), target=FILE)), Phase.READY),
     (seen(files=Found(record=Record(content=CONTENT), unfinished=FILE)), Phase.DOWNLOADING),

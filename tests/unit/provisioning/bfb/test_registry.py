@@ -30,7 +30,8 @@ def test_spellings_of_one_address(path: str) -> None:
     "/", "/bfb/", "/bfb/x.bfb", "/bfb/??", "/bfb/??x.bfb,", "/bfb/??bfcfg/c", "/bfb/??bfcfg/c,x.bfb",
     "/bfb/??x.bfb,bfcfg/../x", "/bfb/??../x.bfb", "/bfb/??x.bfb,bfcfg/..", "/bfb/??x.bfb,bfcfg/.hidden",
     "/bfb/??x.bfb,bfcfg/a/b", "/bfb/??x.bfb,y.bfb", "/bfb/??x.bfb,bfcfg/a,bfcfg/b", "/bfb/??bfb-uid",
-    "/bfb/??bfb-uid.json", "/bfb/??%2e%2e%2fx.bfb", "/bfb/??x.bfb%00,bfcfg/c", "/etc/passwd", "/bfb/??x.bfb,bfcfg/c\n", "/bfb/??x.bfb\n",
+    "/bfb/??bfb-uid.json", "/bfb/??%2e%2e%2fx.bfb", "/bfb/??x.bfb%00,bfcfg/c",
+    "/etc/passwd", "/bfb/??x.bfb,bfcfg/c\n", "/bfb/??x.bfb\n",
     "/bfb/??" + "x" * 3000 + ".bfb",
 ])
 def test_everything_else_names_nothing(path: str) -> None:

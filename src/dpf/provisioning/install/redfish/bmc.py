@@ -54,6 +54,10 @@ class BMC:
         """See `Transport.send`."""
         return await self._transport.send(self._target, method, path, body, secrets=secrets)
 
+    async def upload(self, path: str, content: bytes) -> Answer:
+        """POST of a file."""
+        return await self._transport.send(self._target, "POST", path, content)
+
     async def names(self) -> Names:
         """The ids of this BMC, which differ between generations (behaviour-provisioning.md 9.1, ids)."""
         manager = await self._pick(f"{ROOT}/Managers", "bmc")

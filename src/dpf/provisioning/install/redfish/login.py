@@ -1,8 +1,8 @@
 """The password of a BMC: is it the one of the Secret, and if not, can it be made so? (behaviour-provisioning.md 9.2)
 
-Called by the DPUDevice controller before it sets a BMC up, when a Secret has changed, and by `discovery`. Every call may
-be repeated: it begins with the wanted password, so that one that was set just before a crash is found to be right. A
-password that the BMC does not accept is `Rejected`, which is not the same as a BMC that does not answer.
+Called by the DPUDevice controller before it sets a BMC up, when a Secret has changed, and by `discovery`. Every call
+may be repeated: it begins with the wanted password, so that one that was set just before a crash is found to be right.
+A password that the BMC does not accept is `Rejected`, which is not the same as a BMC that does not answer.
 """
 
 from __future__ import annotations

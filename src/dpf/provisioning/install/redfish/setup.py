@@ -154,6 +154,14 @@ class Setup:
         path = f"{self._names.manager}/Actions/Manager.ResetToDefaults"
         await self._bmc.send("POST", path, {"ResetToDefaultsType": "ResetAll"})
 
+    async def update_firmware(self, content: bytes) -> str:
+        """Give the BMC new firmware; returns the task. It counts after `restart`."""
+        answer = await self._bmc.upload(f"{ROOT}/UpdateService", content)
+        task = reading.text(answer.document, "Id")
+        if task is None:
+            raise errors.Unreadable(f"{self._bmc} took the firmware and names no task for it", sent=True)
+        return task
+
     @property
     def _truststore(self) -> str:
         return f"{self._names.manager}/Truststore/Certificates"

@@ -8,6 +8,7 @@ of a megabyte), so that a BMC that hangs holds nothing that another one needs.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -101,12 +102,14 @@ class Transport:
     async def send(
         self, target: Target, method: str, path: str, body: object = None, *, secrets: tuple[str, ...] = ()
     ) -> Answer:
-        """One request; `path` is escaped already, `secrets` are those in the body. Raises RedfishError."""
+        """One request; `path` is escaped already, `secrets` are those in the body. Raises RedfishError.
+
+        `body` is sent as JSON, or as it is when it is bytes.
+        """
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        data = None
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            data = msgspec.json.encode(body)
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body) if body is not None else None
+        if data is not None:
+            headers["Content-Type"] = "application/octet-stream" if data is body else "application/json"
         if target.login is not None:
             headers["Authorization"] = target.login.authorization
             secrets = (target.login.authorization.removeprefix("Basic "), target.login.password, *secrets)
@@ -210,12 +213,17 @@ def _failure(error: Exception, target: Target, limits: Limits) -> errors.Redfish
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return errors.Unreachable(f"{target} cannot be reached: no answer within {limits.connect_s:g} s", sent=False)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return errors.Unreachable(f"{target} cannot be reached: {error.os_error.strerror or 'no route'}", sent=False)
+        return errors.Unreachable(f"{target} cannot be reached: {_system(error.os_error)}", sent=False)
     if isinstance(error, TimeoutError):
         return errors.Unreachable(f"{target} does not answer", sent=True)
     if isinstance(error, aiohttp.ClientConnectionError | OSError):
         return errors.Unreachable(f"{target} broke the connection off", sent=True)
     return errors.Unreadable(f"{target} does not speak HTTP as it should", sent=True)
+
+
+def _system(error: OSError) -> str:
+    """What the system calls an error: the event loop writes the address into it."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
 
 
 def _tls_reason(error: BaseException | None) -> str:
