@@ -23,7 +23,8 @@ LISTED = [controller for domain in DOMAINS for controller in controllers(domain)
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_domain_lists_all_its_controllers(domain: str) -> None:
-    assert set(controllers(domain)) == set(_written(domain))
+    waiting = getattr(importlib.import_module(f"dpf.{domain}.controllers"), "NOT_IN_SERVICE", ())
+    assert {*controllers(domain), *waiting} == set(_written(domain))
 
 
 @pytest.mark.parametrize("controller", LISTED, ids=lambda c: c.name)

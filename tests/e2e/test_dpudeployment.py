@@ -80,8 +80,8 @@ async def see_the_rollout(guide: Tenant) -> None:
     for dependency in await dependencies(guide):
         assert rolledout.is_held(dependency)
         assert len(rolledout.consumers(dependency)) == 1
-    assert rolledout.described(guide, "DPUSet") == [f"{NAME}-dpuset1", f"{NAME}-dpuset2"]
-    assert rolledout.described(guide, "DPUDeployment") == [NAME]
+    assert list(rolledout.described(guide, "DPUSet")) == [f"{NAME}-dpuset1", f"{NAME}-dpuset2"]
+    assert rolledout.described(guide, "DPUDeployment")[NAME].split()[:2] == ["True", "Success"]
 
 
 async def update_without_disruption(guide: Tenant) -> None:
@@ -113,7 +113,10 @@ async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
                 assert rolledout.node_labels(dpuset)[PRODUCER_LABEL] == new.metadata.name
                 assert f"{guide.namespace}_{NAME}_{new.metadata.name}" in rolledout.requestors(dpuset)
             assert rolledout.uids(await guide.pods("producer", 2)) == rolledout.uids(old_pods), "none stopped yet"
-            assert set(rolledout.described(guide, "DPUService")) == {PRODUCER, CONSUMER, new.metadata.name}
+            shown = rolledout.described(guide, "DPUService")
+            assert list(shown) == [CONSUMER, PRODUCER, new.metadata.name]
+            assert "Paused" in shown[PRODUCER]
+            assert "DPUSetsReady" in rolledout.described(guide, "DPUDeployment")[NAME]
         await guide.until_gone(DPUService, PRODUCER)
         await guide.until_all(DPUSet, lambda found: not any(rolledout.follows_labels(dpuset) for dpuset in found))
     pods = await guide.pods("producer", 2, network="app-iface2")
@@ -127,7 +130,8 @@ async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
         if len(revisions) == 1 and revisions[0].metadata.name == new.metadata.name:
             assert tenants.is_ready(revisions[0]), "the old one was there until the new one was ready"
     await guide.ready()
-    assert rolledout.described(guide, "DPUServiceTemplate") == ["consumer", "producer"]
+    assert list(rolledout.described(guide, "DPUService")) == [CONSUMER, new.metadata.name]
+    assert list(rolledout.described(guide, "DPUServiceTemplate")) == ["consumer", "producer"]
 
 
 async def delete(guide: Tenant) -> None:

@@ -22,13 +22,13 @@ def table(tenant: Tenant, kind: str, *columns: str) -> list[list[str]]:
     return [[row[head.index(column)] for column in columns] for row in rows]
 
 
-def described(tenant: Tenant, kind: str) -> list[str]:
-    """Names of a kind in what `dpfctl describe dpudeployments` shows of this namespace, in its order."""
+def described(tenant: Tenant, kind: str) -> dict[str, str]:
+    """What `dpfctl describe dpudeployments` shows of a kind in this namespace, by name and in its order."""
     shown = tenant.platform.dpfctl(
         "describe", "dpudeployments", "--grouping=false",
         "--kubeconfig", tenant.platform.environment["HOST_KUBECONFIG"],
     ).stdout
-    return re.findall(rf"\W{kind}/(\S+) +{tenant.namespace} ", shown)
+    return dict(re.findall(rf"\W{kind}/(\S+) +{tenant.namespace}(?: +(.*)|)$", shown, re.MULTILINE))
 
 
 def environment(pod: core.Pod) -> dict[str, str]:

@@ -175,8 +175,8 @@ async def tenant(platform: Platform, namespace: str) -> AsyncIterator[Tenant]:
             yield made
         finally:
             await made.delete("dpudeployments", "--all")
-            for dpu in (False, True):
-                platform.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found", dpu=dpu)
+            for in_dpu_cluster in (False, True):
+                platform.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found", dpu=in_dpu_cluster)
 
 
 async def poll(check: Callable[[], Awaitable[bool]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from dpf.provisioning.bfb.controller import BFBController
 from dpf.provisioning.clustermanager.local.controller import LocalClusterManager
 from dpf.provisioning.clustermanager.local.driver import ControlPlane
 from dpf.provisioning.clustermanager.static.controller import StaticClusterManager
@@ -13,6 +14,8 @@ from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
 
 CONTROLLERS: Final = (DPUClusterController, StaticClusterManager, LocalClusterManager)
+NOT_IN_SERVICE: Final = (BFBController,)
+"""Written and tested, run by no process yet: they begin together with the phases of a DPU, for which they prepare."""
 
 
 def build(world: World) -> list[Reconciler[Any, Any]]:

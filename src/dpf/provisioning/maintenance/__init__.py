@@ -1,0 +1,1 @@
+"""DPUNodeMaintenance: what happens to a host while something is done to its DPUs."""
