@@ -159,7 +159,7 @@ class Rig:
         """Look again and again, over the network, until it is so."""
         async with asyncio.timeout(20):
             while not accept(sight := await self.see(topics, task=task, name=name)):
-                await asyncio.sleep(0)
+                continue
         return sight
 
     async def finished(self, task: str, *, name: str = "dpu-0") -> Task:
@@ -226,6 +226,18 @@ async def a_tls_server(
     sans: tuple[str, ...] = ("127.0.0.1",),
 ) -> AsyncIterator[int]:
     """Any answers at all, from a server with a certificate of `issuer`; gives its port."""
+    context = server_tls(issuer, sans)
+    server = web.Server(answer, access_log=None)  # type: ignore[arg-type]
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=context)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        await server.shutdown(timeout=0.1)
+
+
+def server_tls(issuer: certificates.Authority, sans: tuple[str, ...] = ("127.0.0.1",)) -> ssl.SSLContext:
+    """A certificate of `issuer` for a server."""
     request = certificates.Request(common_name="server", sans=sans, usage=certificates.Usage.SERVER)
     pair = certificates.issue(issuer, request, datetime.now(UTC))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -234,10 +246,4 @@ async def a_tls_server(
         file.write(pair.certificate + pair.key)
         file.flush()
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    server = web.Server(answer, access_log=None)  # type: ignore[arg-type]
-    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=context)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
-        await server.shutdown(timeout=0.1)
+    return context

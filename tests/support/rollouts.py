@@ -49,6 +49,7 @@ class World:
         self._owners: dict[Identity, ownership.Owners] = {}
         self._time = 0
         self.foreign: set[tuple[type[Object], Key]] = set()
+        self.zero_trust = False
         self.log: list[str] = []
         self.plan = Plan()
         for obj in (deployment, *some.dependencies_of(deployment), *others):
@@ -77,7 +78,7 @@ class World:
         found = some.a_snapshot(
             self.deployment, *(self.get(*identity) for identity in self._trees if identity[0] is not DPUDeployment)
         )
-        return dataclasses.replace(found, foreign=frozenset(self.foreign))
+        return dataclasses.replace(found, foreign=frozenset(self.foreign), zero_trust=self.zero_trust)
 
     def step(self, *, cut: int | None = None) -> list[Action]:
         """One pass; what it did. A step with findings stops the later ones, as the executor has it.

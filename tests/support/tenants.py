@@ -175,8 +175,9 @@ async def tenant(platform: Platform, namespace: str) -> AsyncIterator[Tenant]:
             yield made
         finally:
             await made.delete("dpudeployments", "--all")
-            for in_dpu_cluster in (False, True):
-                platform.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found", dpu=in_dpu_cluster)
+            away = ("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+            platform.kubectl(*away)
+            platform.kubectl(*away, dpu=True)
 
 
 async def poll(check: Callable[[], Awaitable[bool]]) -> None:

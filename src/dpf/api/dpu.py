@@ -246,6 +246,7 @@ class Outdated(Model):
 
     timeStamp: Annotated[str, Schema(format="date-time", description="Since when.")]
     reason: Annotated[str, Schema(description="In what.")]
+    message: Annotated[str, Schema(required=True, description="All that differs, for people.")] = ""
 
 
 class Firmware(Model):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,13 +83,21 @@ class _Series:
     written_at: float = float("-inf")
 
 
-def note_of(root: Object, outcome: plans.Outcome) -> Note:
-    """What `outcome` has to tell about `root`."""
-    succeeded, failed = outcome.action.reasons or _REASONS[type(outcome.action)]
-    because = outcome.action.because
-    if outcome.error is not None:
-        return _note(root, WARNING, failed, f"{because}: {outcome.error}")
-    return _note(root, NORMAL, succeeded, f"{because}: {describe(outcome.action)}")
+def notes_of(root: Object, outcomes: Iterable[plans.Outcome]) -> Iterator[Note]:
+    """What a pass has to tell about `root`: each failure, and together what was done for the same reason.
+
+    An Event costs the API server as much as any other write.
+    """
+    done: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        succeeded, failed = outcome.action.reasons or _REASONS[type(outcome.action)]
+        because = outcome.action.because
+        if outcome.error is not None:
+            yield _note(root, WARNING, failed, f"{because}: {outcome.error}")
+        else:
+            done.setdefault((succeeded, because), []).append(describe(outcome.action))
+    for (reason, because), deeds in done.items():
+        yield _note(root, NORMAL, reason, f"{because}: {', '.join(deeds)}")
 
 
 def notes_of_findings(root: Object, applied: plans.Applied) -> tuple[Note, ...]:
@@ -123,13 +132,10 @@ class Recorder:
     def record(self, root: Object, applied: plans.Applied) -> None:
         """Note everything that a pass over `root` carried out or failed to carry out."""
         key = object_key(root)
-        for outcome in (o for result in applied.results for o in result.outcomes if not o.outdated):
-            note = note_of(root, outcome)
-            log = self._log.warning if outcome.error is not None else self._log.info
+        outcomes = (o for result in applied.results for o in result.outcomes if not o.outdated)
+        for note in (*notes_of(root, outcomes), *notes_of_findings(root, applied)):
+            log = self._log.warning if note.type == WARNING else self._log.info
             log(note.message, object=str(key), reason=note.reason)
-            self.add(note, key)
-        for note in notes_of_findings(root, applied):
-            self._log.warning(note.message, object=str(key), reason=note.reason)
             self.add(note, key)
 
     def add(self, note: Note, key: Key) -> None:

@@ -14,19 +14,16 @@ from tests.support import bmcs
 from dpf.emulation.bmc.faults import Faults
 from dpf.provisioning.install.memory import MemoryCard, MemoryInstaller, unreachable
 from dpf.provisioning.install.port import (
-    Activate,
     Card,
     Cause,
     Install,
-    InstallError,
     Installer,
-    Order,
+    InstallError,
     Sight,
     Silence,
     Task,
     TaskState,
     Topic,
-    Transfer,
 )
 
 
@@ -35,8 +32,6 @@ class Rig(Protocol):
 
     installer: Installer
     card: Card
-    foreign: Order | None
-    """An order that this interface does not have."""
 
     async def begin(self) -> str:
         """Order an installation that stays in the middle; returns what `look` takes as its task."""
@@ -55,8 +50,6 @@ class Rig(Protocol):
 
 
 class InMemory:
-    foreign = None
-
     def __init__(self) -> None:
         self.card = Card(name="d", host="192.0.2.1", port=443, serial="MT0001")
         self.fake = MemoryCard()
@@ -79,8 +72,6 @@ class InMemory:
 
 
 class OverRedfish:
-    foreign = Activate(version="a.bfb;b.cfg")
-
     def __init__(self, rig: bmcs.Rig) -> None:
         self.rig = rig
         self.installer: Installer = rig.installer
@@ -202,11 +193,3 @@ async def test_an_installation_whose_answer_got_lost_is_found_and_not_begun_agai
 @pytest.mark.parametrize("name", ["99", "", "..", "a/b", "x" * 1000])
 async def test_a_task_that_the_card_does_not_know_is_lost(rig: Rig, name: str) -> None:
     assert await state_of(rig, name) == Task(id=name, state=TaskState.LOST)
-
-
-async def test_an_order_of_another_interface_is_refused_for_good(rig: Rig) -> None:
-    for order in (Transfer(version="a", path="/a"), Activate(version="a")) if rig.foreign else ():
-        with pytest.raises(InstallError, match="not possible") as caught:
-            await rig.installer.order(rig.card, order)
-        assert not caught.value.retryable
-    assert rig.begun() == 0

@@ -6,16 +6,20 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from tests.support.bmcs import BFCFG, NEW, a_rig
+from tests.support.bmcs import BFCFG, NEW, a_rig, an_image_server, authority, server_tls
 
 from dpf.api.provisioning import DPUMode, DPUType
 from dpf.emulation import bfb
 from dpf.emulation.bmc.faults import Faults
+from dpf.provisioning.bfb import imageuri
+from dpf.provisioning.bfb.registry import Registry
 from dpf.provisioning.install.port import (
+    Activate,
     Boot,
     Component,
     Install,
     InstallError,
+    Order,
     PrepareRShim,
     Restart,
     SecureBoot,
@@ -23,6 +27,7 @@ from dpf.provisioning.install.port import (
     SetSecureBoot,
     TaskState,
     Topic,
+    Transfer,
 )
 
 
@@ -57,6 +62,34 @@ async def test_what_was_ordered_is_installed_and_boots_with_its_bfcfg(tmp_path: 
         assert made.outcome == "booted"
         assert made.bundle_sha256 == hashlib.sha256(bfb.build(NEW)).hexdigest()
         assert made.bfcfg_sha256 == hashlib.sha256(BFCFG).hexdigest()
+
+
+async def test_the_bmc_fetches_from_our_registry(tmp_path: Path) -> None:
+    folder = tmp_path / "bundles"
+    (folder / "bfcfg").mkdir(parents=True)
+    bfb.write(folder / "ns-a.bfb", NEW)
+    (folder / "bfcfg" / "ns_dpu_uid").write_bytes(BFCFG)
+    registry = Registry(folder, host="127.0.0.1", port=0, tls=server_tls(authority()))
+    async with a_rig(tmp_path) as rig:
+        await registry.start()
+        image = f"127.0.0.1:{registry.port}{imageuri.build('ns-a.bfb', 'ns_dpu_uid')}"
+        task = await rig.installer.order(rig.at(), Install(image=image))
+        assert task is not None
+        done = await rig.finished(task)
+        await rig.until(lambda sight: sight.boot is Boot.OS_RUNNING, Topic.BOOT)
+        await registry.stop()
+
+        assert (done.state, done.image) == (TaskState.COMPLETED, image)
+        assert [bfcfg for _, _, bfcfg in rig.systems.booted] == [BFCFG]
+
+
+async def test_an_image_from_a_server_that_the_bmc_does_not_know_is_not_taken(tmp_path: Path) -> None:
+    async with a_rig(tmp_path) as rig, an_image_server(authority("stranger")) as images:
+        task = await rig.installer.order(rig.at(), Install(image=images.bundle()))
+        assert task is not None
+
+        assert (await rig.finished(task)).messages == ("The server of the image is not trusted",)
+        assert images.served == []
 
 
 async def test_progress_follows_the_bytes(tmp_path: Path) -> None:
@@ -182,7 +215,7 @@ async def test_a_uefi_that_stays_is_seen(tmp_path: Path) -> None:
 
 async def test_a_card_in_nic_mode_hides_its_type_until_its_host_was_off(tmp_path: Path) -> None:
     async with a_rig(tmp_path) as rig:
-        rig.card().change(mode="NicMode", boot="")
+        rig.card().become_network_card()
         hidden = await rig.see(Topic.IDENTITY)
         assert (hidden.mode, hidden.type) == (DPUMode.NIC, DPUType.UNKNOWN)
 
@@ -233,3 +266,12 @@ async def test_a_clock_that_is_off_is_measured(tmp_path: Path) -> None:
 
         assert sight.clock_skew_s is not None
         assert -7205 < sight.clock_skew_s < -7195
+
+
+@pytest.mark.parametrize("order", [Transfer(version="a.bfb", path="/a.bfb"), Activate(version="a.bfb;b.cfg")])
+async def test_an_order_of_another_interface_is_refused_for_good(tmp_path: Path, order: Order) -> None:
+    async with a_rig(tmp_path) as rig:
+        with pytest.raises(InstallError, match="is not possible through Redfish") as caught:
+            await rig.installer.order(rig.at(), order)
+
+        assert not caught.value.retryable

@@ -1,4 +1,4 @@
-"""A BMC as it leaves the factory becomes ours: password, truststore, certificate, client certificates (scenarios 18-24)."""
+"""A BMC as it leaves the factory becomes ours: password, truststore, certificates (scenarios 18 to 24)."""
 
 from __future__ import annotations
 

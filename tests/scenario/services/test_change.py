@@ -115,6 +115,23 @@ async def test_pause_stops_everything_and_resume_catches_up() -> None:
     assert _version(app) == "2"
 
 
+async def test_an_application_deleted_during_a_pause_is_finished_by_the_resumption() -> None:
+    """Argo CD leaves what it is told to skip alone, also when it is to be deleted."""
+    world = stage.a_stage("dpu-1")
+    world.host.add(some.a_service())
+    async with stage.running(world) as manager:
+        await stage.deliver(world, manager)
+        await stage.edit(world, DPUService, SERVICE, {"paused": True})
+        await manager.settle()
+        (app,) = stage.applications(world).values()
+        await world.host.delete(Application, app.metadata.name, app.metadata.namespace)
+        await stage.edit(world, DPUService, SERVICE, {"paused": False})
+        await manager.settle()
+        (app,) = stage.applications(world).values()
+        assert app.metadata.deletionTimestamp is not None
+        assert (app.metadata.annotations or {})[SKIP_RECONCILE_ANNOTATION] == "false"
+
+
 async def test_pull_secrets_follow_those_of_the_host() -> None:
     """Scenario 11."""
     world = stage.a_stage("dpu-1")

@@ -20,6 +20,7 @@ from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
 from dpf.kube import errors
+from dpf.services.dpudeployment import revisions
 
 CHAIN = [{"ports": [{"service": {"name": "producer", "interface": "eth0"}}]}]
 LABEL = "dpuservice-producer-version"
@@ -135,7 +136,8 @@ async def test_race_8_a_dpuset_that_is_ready_with_old_labels_keeps_the_old_revis
         await change(platform, 2)
         await platform.deliver()
         assert platform.node_labels()[LABEL] == "dd-producer"
-        assert platform.condition(ConditionType.DPU_SETS_READY).status in {"True", "False"}
+        assert revisions.is_ready(platform.one(DPUSet, "dd-workers"))
+        assert revisions.is_ready(platform.one(DPUService, newest(platform)))
         assert list(paused(platform).values()) == [True, False]
         assert platform.one(DPUService, "dd-producer").metadata.deletionTimestamp is None
         await platform.wait(600)

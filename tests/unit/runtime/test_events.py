@@ -45,10 +45,8 @@ def bench() -> Bench:
     return Bench()
 
 
-def did(name: str = "a", error: str | None = None) -> Outcome:
-    action: Action = Apply(
-        object=ConfigMap(metadata=ObjectMeta(name=name, namespace="ns")), because="the service wants it"
-    )
+def did(name: str = "a", error: str | None = None, because: str = "the service wants it") -> Outcome:
+    action: Action = Apply(object=ConfigMap(metadata=ObjectMeta(name=name, namespace="ns")), because=because)
     return Outcome(action=action, error=error)
 
 
@@ -63,6 +61,14 @@ async def test_what_was_carried_out_is_told_with_its_because(bench: Bench) -> No
     assert event.metadata.namespace == "ns"
     assert event.source is not None
     assert event.source.component == event.reportingComponent == "test"
+
+
+async def test_what_a_pass_did_for_one_reason_is_one_event(bench: Bench) -> None:
+    await bench.tell(did("a"), did("b"), did("c", because="another reason"))
+    assert sorted(event.message or "" for event in bench.events) == [
+        "another reason: apply ConfigMap ns/c in the host cluster",
+        "the service wants it: apply ConfigMap ns/a in the host cluster, apply ConfigMap ns/b in the host cluster",
+    ]
 
 
 async def test_a_failure_is_a_warning_with_the_error(bench: Bench) -> None:
@@ -110,20 +116,20 @@ async def test_an_event_that_expired_is_made_anew(bench: Bench) -> None:
 
 
 async def test_a_flood_about_one_object_is_held_back_and_counted(bench: Bench) -> None:
-    await bench.tell(*(did(f"part-{n}") for n in range(BURST + 10)))
+    await bench.tell(*(did(because=f"reason {n}") for n in range(BURST + 10)))
     assert len(bench.events) == BURST
     assert bench.dropped() == 10
     other = ConfigMap(metadata=ObjectMeta(name="other", namespace="ns", uid="u-3"))
     await bench.tell(did(), root=other)
     assert len(bench.events) == BURST + 1, "another object has its own allowance"
     bench.clock.advance(REFILL_EVERY_S)
-    await bench.tell(did("one-more"), did("and-another"))
+    await bench.tell(did(because="one more"), did(because="and another"))
     assert len(bench.events) == BURST + 2
 
 
 async def test_an_event_that_is_refused_is_dropped(bench: Bench) -> None:
     bench.cluster.fail_next(lambda r: r.verb == "create", errors.Forbidden("namespace is being terminated"))
-    await bench.tell(did(), did("b"))
+    await bench.tell(did(), did(because="another reason"))
     assert len(bench.events) == 1
     assert bench.dropped() == 1
 
@@ -139,6 +145,6 @@ async def test_long_texts_and_names_are_cut(bench: Bench) -> None:
 
 def test_a_deletion_has_its_own_reason() -> None:
     outcome = Outcome(action=Delete(kind=ConfigMap, key=Key("ns", "a"), because="it is stale"))
-    note = events.note_of(ROOT, outcome)
+    (note,) = events.notes_of(ROOT, [outcome])
     assert (note.reason, note.message) == ("Deleted", "it is stale: delete ConfigMap ns/a in the host cluster")
     assert object_key(ROOT) == Key(note.namespace, note.regarding.name or "")

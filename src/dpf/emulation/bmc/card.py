@@ -24,6 +24,8 @@ from dpf.emulation.bmc.settings import Boot, CardSettings, Hooks, Timings
 
 FACTORY_PASSWORD: Final = "0penBmc"  # noqa: S105 - published
 NIC_MODE: Final = "NicMode"
+LOST: Final = "Lost"
+"""The power of a card that has none, not even for its BMC."""
 
 _LOG: Final = structlog.get_logger(__name__)
 _FAILED: Final = "The installation failed: the DPU did not take the image."
@@ -68,7 +70,7 @@ class Card:
     @property
     def is_reachable(self) -> bool:
         """Whether the BMC has power and is not restarting."""
-        return self.record.power != "Lost" and "reset" not in self._tasks
+        return self.record.power != LOST and "reset" not in self._tasks
 
     @property
     def now(self) -> datetime:
@@ -143,6 +145,8 @@ class Card:
     def reset_bmc(self, *, to_factory: bool = False) -> None:
         """The BMC restarts: tasks and the key of a request are gone, a transfer is cut off."""
         record = self.record
+        if record.power == LOST:
+            return
         self._stop("install")
         if to_factory:
             fresh = _new(self.settings)
@@ -160,7 +164,7 @@ class Card:
     def restart(self) -> None:
         """Restart the Arm cores; a staged Secure Boot comes nearer."""
         record = self.record
-        if "install" in self._tasks or record.mode == NIC_MODE or record.power == "Lost":
+        if "install" in self._tasks or record.mode == NIC_MODE or record.power == LOST:
             return
         self._halt()
         if record.secure_boot != record.secure_boot_wanted and not record.faults.stubborn_secure_boot:
@@ -173,18 +177,29 @@ class Card:
 
     def shut_down(self) -> None:
         """The system has shut itself down, and the card waits for its host."""
+        if self.record.power == LOST:
+            return
         self._halt()
         self.change(is_standby=True, boot="", power="Paused")
 
     def power_off_arm(self) -> None:
         """The Arm cores are off; the BMC goes on."""
+        if self.record.power == LOST:
+            return
         self._halt()
         self.change(boot="", power="Off")
+
+    def become_network_card(self) -> None:
+        """It is in NIC mode, as if somebody had set that up earlier: nothing runs on the Arm cores."""
+        if self.record.power == LOST:
+            return
+        self._halt()
+        self.change(mode=NIC_MODE, staged_mode="", boot="")
 
     def power_cycle(self) -> None:
         """The host goes off and on again: a staged mode counts, and the Arm cores start anew. The BMC goes on."""
         record = self.record
-        if record.power == "Lost":
+        if record.power == LOST:
             return
         self._halt()
         if record.staged_mode:
@@ -195,19 +210,19 @@ class Card:
 
     def lose_power(self) -> None:
         """Everything goes off, the BMC too; what it was writing is not complete."""
-        if self.record.power == "Lost":
+        if self.record.power == LOST:
             return
         self._stop("install")
         self._stop("reset")
         self._halt()
         self.record.tasks, self.record.pending_key_pem = [], ""
         self._abort_installs()
-        self.change(power="Lost", boot="")
+        self.change(power=LOST, boot="")
         self.reach(False)
 
     def restore_power(self) -> None:
         """The power is back: the BMC answers, and the Arm cores start what is on their disk."""
-        if self.record.power != "Lost":
+        if self.record.power != LOST:
             return
         self.change(power="On")
         self.reach(True)

@@ -1,13 +1,14 @@
 """Steering emulated BMCs while they run: one line of JSON in, one line of JSON out, over a unix socket.
 
-Served beside the emulator; asked by `dpfctl local fault` and by tests. A request has a `card` (its name, or `*`) and any
-of `clear` (all faults off), `faults` (those to change, see `Faults`) and `do` (see `Deed`); the answer shows the cards
-as they are then. Only the user who runs the emulator can open the socket, and no secret is shown.
+Served beside the emulator; asked by `dpfctl local fault` and by tests. A request has a `card` (its name, or `*`) and
+any of `clear` (all faults off), `faults` (those to change, see `Faults`) and `do` (see `Deed`); the answer shows the
+cards as they are then. Only the user who runs the emulator can open the socket, and no secret is shown.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -63,8 +64,7 @@ class ControlError(Exception):
 @asynccontextmanager
 async def serving(emulator: Emulator, path: Path) -> AsyncIterator[None]:
     """Answer at the socket `path`. Raises OSError."""
-    files.ensure_private_folder(path.parent)
-    path.unlink(missing_ok=True)
+    listening = _listen(path)
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -75,13 +75,12 @@ async def serving(emulator: Emulator, path: Path) -> AsyncIterator[None]:
         finally:
             writer.close()
 
-    server = await asyncio.start_unix_server(converse, path, limit=_LINE_LIMIT)
-    path.chmod(files.PRIVATE_FILE)
+    server = await asyncio.start_unix_server(converse, sock=listening, limit=_LINE_LIMIT)
     try:
         yield
     finally:
         server.close()
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
 async def ask(path: Path, request: Request) -> dict[str, dict[str, Any]]:
@@ -106,7 +105,8 @@ def apply(emulator: Emulator, request: Request) -> dict[str, dict[str, Any]]:
     cards = list(emulator.cards.values()) if request.card == ALL else [emulator.cards.get(request.card)]
     known = [card for card in cards if card is not None]
     if len(known) != len(cards):
-        raise ControlError(f"there is no card {request.card!r}; there are: {', '.join(sorted(emulator.cards)) or 'none'}")
+        there = ", ".join(sorted(emulator.cards)) or "none"
+        raise ControlError(f"there is no card {request.card!r}; there are: {there}")
     wanted = [_faults(Faults() if request.clear else card.record.faults, request.faults) for card in known]
     for card, faults in zip(known, wanted, strict=True):
         card.set_faults(faults)
@@ -123,6 +123,24 @@ def show(card: Card) -> dict[str, Any]:
         "power": record.power, "boot": record.boot, "boots": record.boots, "firmware": record.firmware,
         "installs": msgspec.to_builtins(record.installs), "faults": msgspec.to_builtins(record.faults),
     }
+
+
+def _listen(path: Path) -> socket.socket:
+    """A socket that nobody else may open, in place of one that an earlier emulator has left."""
+    files.ensure_private_folder(path.parent)
+    _remove(path)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(str(path))
+        path.chmod(files.PRIVATE_FILE)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _answer(emulator: Emulator, line: bytes) -> bytes:
@@ -142,13 +160,8 @@ def _faults(present: Faults, changes: dict[str, Any]) -> Faults:
         raise ControlError(f"this fault cannot be: {error}") from None
 
 
-def _nic_mode(card: Card) -> None:
-    card.power_off_arm()
-    card.change(mode="NicMode", power="On")
-
-
 _DEEDS: Final[dict[Deed, Callable[[Card], None]]] = {
     Deed.POWER_LOSS: Card.lose_power, Deed.POWER_RETURN: Card.restore_power, Deed.POWER_CYCLE: Card.power_cycle,
     Deed.BMC_RESET: Card.reset_bmc, Deed.RESTART: Card.restart, Deed.SHUT_DOWN: Card.shut_down,
-    Deed.NIC_MODE: _nic_mode, Deed.FACTORY_RESET: lambda card: card.reset_bmc(to_factory=True),
+    Deed.NIC_MODE: Card.become_network_card, Deed.FACTORY_RESET: lambda card: card.reset_bmc(to_factory=True),
 }

@@ -1,8 +1,8 @@
 """What is changed on a DPU that stays: labels and annotations of its Node, the cluster selector, the node effect. Pure.
 
-Called by `plan`. A key that somebody else has put among the Node's labels is left alone: annotations of the DPU remember
-which keys the DPUSet gave. The action of the node effect is changed only on a Ready DPU, because it may be on the host
-just now; how it is carried out is changed at any time.
+Called by `decision`. A key that somebody else has put among the Node's labels is left alone: annotations of the DPU
+remember which keys the DPUSet gave. The action of the node effect is changed only on a Ready DPU, because it may be on
+the host just now; how it is carried out is changed at any time.
 Source: behaviour-provisioning.md section 3.1, steps 5 and 8.
 """
 

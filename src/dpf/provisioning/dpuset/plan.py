@@ -22,7 +22,7 @@ from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Key, object_key
 from dpf.provisioning.dpuset import build, decision, drift, naming, settings
 from dpf.provisioning.dpuset.decision import Decision
-from dpf.provisioning.dpuset.snapshot import Snapshot, is_going
+from dpf.provisioning.dpuset.snapshot import Snapshot, is_going, phase
 from dpf.runtime import conditions
 from dpf.runtime.plan import Action, Delete, Drive, Finding, Patch, Plan, Reasons, Severity, Step
 
@@ -119,7 +119,7 @@ def _steps(snapshot: Snapshot, found: Decision, now: datetime) -> Iterator[Step]
     removals = _deletions(found.remove, "its device is not selected any more")
     yield Step(name=StepName.REMOVE, actions=removals, blocks=False)
     yield Step(name=StepName.CREATE, actions=creations, blocks=False)
-    replacements = _deletions(found.replace, "it has to be installed anew")
+    replacements = tuple(d for dpu in found.replace for d in _deletions((dpu,), _why(snapshot, dpu)))
     yield Step(name=StepName.REPLACE, actions=replacements, blocks=False)
     yield Step(name=StepName.UPDATE, actions=updates, blocks=False)
     yield Step(name=StepName.MARK, actions=marks, blocks=False)
@@ -130,7 +130,7 @@ def _stamp(snapshot: Snapshot) -> Patch:
     labels = {names.DPUSET_TEMPLATE_HASH_LABEL: snapshot.hash}
     return Patch(
         kind=DPUSet, key=snapshot.key, patch={"metadata": {"resourceVersion": version, "labels": labels}},
-        because="the template says something else",
+        because="the digest of the template",
     )
 
 
@@ -138,6 +138,11 @@ def _deletions(dpus: Iterable[DPU], because: str) -> tuple[Delete, ...]:
     return tuple(
         Delete(kind=DPU, key=object_key(dpu), uid=dpu.metadata.uid, because=because, reasons=DELETED) for dpu in dpus
     )
+
+
+def _why(snapshot: Snapshot, dpu: DPU) -> str:
+    found = drift.differences(dpu, snapshot.template.spec)
+    return found[0].text if found else f"DPUCluster {drift.cluster_of(dpu)} is not selected any more"
 
 
 def _clashes(snapshot: Snapshot, texts: Sequence[str]) -> Iterator[Finding]:
@@ -151,10 +156,11 @@ def _clashes(snapshot: Snapshot, texts: Sequence[str]) -> Iterator[Finding]:
 
 def _marks(snapshot: Snapshot, found: Decision, now: datetime) -> Iterator[Action]:
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    changed = {update.dpu.metadata.name for update in found.update}
     for dpu in snapshot.dpus:
         differences = found.differences.get(dpu.metadata.name)
-        if differences is None:
-            continue
+        if differences is None or dpu.metadata.name in changed:
+            continue  # one that this pass changes is marked in the next: the mark is for the version that was seen
         outdated = drift.outdated(dpu, differences, stamp)
         if outdated != dpu.status.outdated:
             intent = Mark(key=object_key(dpu), resource_version=dpu.metadata.resourceVersion, outdated=outdated)
@@ -180,15 +186,13 @@ def _unmark(snapshot: Snapshot, collisions: Sequence[DPU]) -> Iterator[Action]:
 
 
 def _label(dpu: DPU, labels: dict[str, Any], because: str) -> Patch:
-    """Conditional on the uid: a DPU that was made anew in the meantime is another one."""
-    metadata = {"uid": dpu.metadata.uid, "labels": labels}
-    return Patch(kind=DPU, key=object_key(dpu), patch={"metadata": metadata}, because=because)
+    return Patch(kind=DPU, key=object_key(dpu), patch={"metadata": {"labels": labels}}, because=because)
 
 
 def _still_there(dpus: Sequence[DPU]) -> tuple[Finding, ...]:
     if not dpus:
         return ()
-    named = ", ".join(f"{dpu.metadata.name} ({dpu.status.phase})" for dpu in dpus[:_NAMED])
+    named = ", ".join(f"{dpu.metadata.name} ({phase(dpu)})" for dpu in dpus[:_NAMED])
     more = f" and {len(dpus) - _NAMED} more" if len(dpus) > _NAMED else ""
     return (Finding(severity=Severity.BLOCKED, message=f"{NOT_ALL_DELETED}: {named}{more}"),)
 

@@ -2,9 +2,9 @@
 
 Called by `observe` (what is there), `watches` (whom a change concerns) and `plan` (what is wrong with the selectors).
 `nodeSelector` of 24.10 is `dpuNodeSelector`, because DPUNodes carry the labels of their Nodes. Of the older
-`dpuSelector`, `pciAddr` means the label that DPUDevices carry, and a key like `feature.node.kubernetes.io/dpu-0-pf0-name`
-is a label of the host that says which of its cards is meant. Sources: behaviour-provisioning.md section 3,
-api-provisioning.md section 14, resolutions.md rows 4 and 48.
+`dpuSelector`, `pciAddr` means the label that DPUDevices carry, and a key like
+`feature.node.kubernetes.io/dpu-0-pf0-name` is a label of the host that says which of its cards is meant. Sources:
+behaviour-provisioning.md section 3, api-provisioning.md section 14, resolutions.md rows 4 and 48.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def pci_address(text: str | None) -> str | None:
 def node_groups(spec: DPUSetSpec) -> tuple[Group, ...]:
     """Every selected DPUNode is filed under one value of each group (`indexed`); none at all means nothing narrows."""
     selector = _of_nodes(spec) or LabelSelector()
-    groups = [(_pair(key, value),) for key, value in (selector.matchLabels or {}).items() if _is_indexed(key)]
+    pairs = (selector.matchLabels or {}).items()
+    groups: list[Group] = [(_pair(key, value),) for key, value in pairs if _is_indexed(key)]
     for expression in selector.matchExpressions or ():
         if expression.operator == "In" and _is_indexed(expression.key):
             groups.append(tuple(_pair(expression.key, value) for value in expression.values or ()))
@@ -152,5 +153,5 @@ def _pair(key: str, value: str) -> str:
 
 
 def _is_indexed(key: str) -> bool:
-    """Node feature discovery says dozens of things about a host; those that are not about DPUs would only fill memory."""
+    """Node feature discovery says dozens of things about a host; what is not about DPUs would only fill memory."""
     return not key.startswith(_FEATURES) or key.startswith(_FEATURES_OF_DPUS)

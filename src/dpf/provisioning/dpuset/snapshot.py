@@ -112,6 +112,11 @@ def device_of(dpu: DPU) -> str:
     return dpu.spec.dpuDeviceName if dpu.spec is not None else ""
 
 
+def phase(dpu: DPU) -> str:
+    """Where it is; a new one has not said anything yet."""
+    return dpu.status.phase or Phase.INITIALIZING
+
+
 def is_going(dpu: DPU) -> bool:
     """Whether it is on its way out."""
     return dpu.metadata.deletionTimestamp is not None

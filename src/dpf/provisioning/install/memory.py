@@ -126,7 +126,7 @@ class MemoryInstaller:
         if found.silence is not None:
             return found.silence
         told = {name for topic, names in _TOPICS.items() if topic in topics for name in names}
-        hidden = {one.name: one.default for one in fields(Sight) if one.name not in told}
+        hidden: dict[str, Any] = {one.name: one.default for one in fields(Sight) if one.name not in told}
         sight = replace(found.sight, **hidden)
         if Topic.TASK in topics and task is not None:
             sight = replace(sight, task=found.tasks.get(task, Task(id=task, state=TaskState.LOST)))

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from dpf.api import names
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpudeployment import ConditionType, DPUDeployment
 from dpf.api.meta import Key, Object, object_key
 from dpf.kube.clusters import ClusterRegistry
@@ -35,6 +36,7 @@ class DPUDeploymentController(Reconciler[DPUDeployment, Snapshot]):
     condition_types = tuple(ConditionType)
     permissions: ClassVar[Sequence[Permission]] = (
         Permission(kind=DPUDeployment, verbs=(*_READ, "patch"), subresources=("status", "finalizers")),
+        Permission(kind=DPFOperatorConfig, verbs=_READ),
         *(Permission(kind=kind, verbs=(*_READ, "create", "patch", "delete")) for kind in dependencies.CHILD_KINDS),
         *(Permission(kind=kind, verbs=(*_READ, "patch")) for kind in dependencies.KINDS),
     )
@@ -45,7 +47,7 @@ class DPUDeploymentController(Reconciler[DPUDeployment, Snapshot]):
     @cached_property
     def watches(self) -> Sequence[Watch]:
         """See `watches.build`."""
-        return watches.build(self._lookup)
+        return watches.build(self._clusters.host.cache.store(DPUDeployment).keys, self._lookup)
 
     async def observe(self, root: DPUDeployment) -> Snapshot:
         """See `observe.snapshot`."""

@@ -217,8 +217,11 @@ def _device_selector(entry: DPUSetEntry) -> LabelSelector | None:
 
 
 def _node_effect(parent: Parent, rollouts: Sequence[Rollout], state: Progress) -> provisioning.NodeEffect | None:
-    """The node effect of all DPUSets; None when the deployment's own is not exactly one action."""
-    given = parent.spec.dpus.nodeEffect or DeploymentNodeEffect(drain=True)
+    """The node effect of all DPUSets; None when the deployment's own is not exactly one action.
+
+    Absent means drain, or hold where hosts are not trusted (api-svc.md section 12).
+    """
+    given = parent.spec.dpus.nodeEffect or _default_effect(parent)
     actions = (given.taint, given.noEffect, given.customLabel, given.drain, given.customAction, given.hold)
     if sum(map(bool, actions)) != 1:
         return None
@@ -228,6 +231,10 @@ def _node_effect(parent: Parent, rollouts: Sequence[Rollout], state: Progress) -
         force=given.force, applyOnLabelChange=state.is_under_way or any(rollout.rolling for rollout in rollouts),
         nodeMaintenanceAdditionalRequestors=_requestors(parent, rollouts) or None,
     )
+
+
+def _default_effect(parent: Parent) -> DeploymentNodeEffect:
+    return DeploymentNodeEffect(hold=True) if parent.snapshot.zero_trust else DeploymentNodeEffect(drain=True)
 
 
 def _requestors(parent: Parent, rollouts: Sequence[Rollout]) -> list[str]:

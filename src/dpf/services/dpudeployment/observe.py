@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from dpf.api import names
 from dpf.api.bfb import BFB
 from dpf.api.bluefieldsoftware import BlueFieldSoftware
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpuflavortemplate import DPUFlavorTemplate
@@ -42,7 +43,8 @@ _UNREADABLE: Final = "Unreadable"
 async def snapshot(cache: Cache, client: Client, deployment: DPUDeployment) -> Snapshot:
     """One look at the world around `deployment`. Raises kube.errors.Error when the host cluster does not answer."""
     found = dataclasses.replace(
-        _named(cache, deployment), children=_children(cache, deployment), marked=_marked(cache, object_key(deployment))
+        _named(cache, deployment), children=_children(cache, deployment), marked=_marked(cache, object_key(deployment)),
+        zero_trust=any(map(watches.is_zero_trust, cache.list(DPFOperatorConfig))),
     )
     if deployment.metadata.deletionTimestamp is not None:
         return await _remaining(client, found)

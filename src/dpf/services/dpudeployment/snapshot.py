@@ -42,7 +42,8 @@ class Snapshot:
     The maps of dependencies are keyed by object name and hold only what exists in the deployment's namespace.
     `unreadable` are objects that exist but do not fit our type, by identity, with why: they are not absent. `marked`
     are dependencies that carry the deployment's own consumed-by label, referenced or not. `foreign` are identities that
-    the deployment's children would like to have and that belong to somebody else.
+    the deployment's children would like to have and that belong to somebody else. `zero_trust` says that hosts are not
+    trusted, and so cannot be drained.
     """
 
     deployment: DPUDeployment
@@ -56,6 +57,7 @@ class Snapshot:
     marked: tuple[Dependency, ...] = ()
     children: Children = Children()
     foreign: frozenset[tuple[type[Object], Key]] = frozenset()
+    zero_trust: bool = False
 
     @property
     def key(self) -> Key:

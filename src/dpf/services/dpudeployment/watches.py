@@ -13,6 +13,7 @@ from typing import Any, Final
 from dpf.api import names
 from dpf.api.bfb import BFB
 from dpf.api.bluefieldsoftware import BlueFieldSoftware
+from dpf.api.dpfoperatorconfig import DeploymentMode, DPFOperatorConfig
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.meta import Key, Object, object_key
@@ -35,8 +36,11 @@ Lookup = Callable[[type[Object], str, str], Iterable[Key]]
 """`lookup(kind, index, value)`: the objects of the host cluster that are filed under a value."""
 
 
-def build(lookup: Lookup) -> list[Watch]:
-    """All watches."""
+def build(keys: Callable[[], Iterable[Key]], lookup: Lookup) -> list[Watch]:
+    """All watches. `keys` names every DPUDeployment."""
+
+    def of_config(old: DPFOperatorConfig | None, new: DPFOperatorConfig | None) -> Iterable[Key]:
+        return keys() if is_zero_trust(old) != is_zero_trust(new) else ()
 
     def of_child(old: Object | None, new: Object | None) -> Iterable[Key]:
         if _child_facts(old) == _child_facts(new):
@@ -56,9 +60,15 @@ def build(lookup: Lookup) -> list[Watch]:
         Watch(kind=DPUDeployment, maps=_nobody, indexes={
             BY_DEPENDENCY: _by_dependency, BY_OWNER_VALUE: by_owner_value, BY_CONSUMER_LABEL: _by_consumer_label,
         }),
+        Watch(kind=DPFOperatorConfig, maps=of_config),
         *(Watch(kind=kind, maps=of_child, indexes={BY_OWNER: owner_index}) for kind in dependencies.CHILD_KINDS),
         *(Watch(kind=kind, maps=of_dependency, indexes={BY_CONSUMER: consumer_index}) for kind in dependencies.KINDS),
     ]
+
+
+def is_zero_trust(config: DPFOperatorConfig | None) -> bool:
+    """Whether hosts are not trusted in this installation."""
+    return config is not None and config.spec is not None and config.spec.deploymentMode == DeploymentMode.ZERO_TRUST
 
 
 def dependency_value(kind: type[Object], key: Key) -> str:

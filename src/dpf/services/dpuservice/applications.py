@@ -35,6 +35,7 @@ def plan_wanted(
     source = _source(snapshot, spec)
     for destination, actual in targets.installed(snapshot.applications, destinations):
         if actual is not None and actual.metadata.deletionTimestamp is not None:
+            yield from plan_removal((actual,), because="it is made again when it is gone")
             continue
         key = _new_key(snapshot, destination) if actual is None else object_key(actual)
         wanted = build.application(

@@ -99,6 +99,20 @@ def test_node_effect_has_exactly_one_action(given: dict[str, Any], action: dict[
     assert effect == action
 
 
+@pytest.mark.parametrize(("zero_trust", "action"), [(False, "drain"), (True, "hold")])
+def test_without_a_node_effect_hosts_are_drained_or_where_they_are_not_trusted_held(
+    zero_trust: bool, action: str
+) -> None:
+    """api-svc.md section 12, resolutions.md row 3."""
+    found = World(some.a_deployment(dpus={}))
+    found.zero_trust = zero_trust
+    found.converge()
+    (dpuset,) = found.list(DPUSet)
+    effect = msgspec.to_builtins(dpuset.spec.dpuTemplate.spec.nodeEffect)
+
+    assert {key for key, value in effect.items() if value is True} == {action}
+
+
 @pytest.mark.parametrize("given", [{"drain": True, "hold": True}, {"drain": False}])
 def test_a_node_effect_that_is_not_one_action_is_told(given: dict[str, Any]) -> None:
     found = world(dpus={"nodeEffect": given})

@@ -28,7 +28,7 @@ PLAIN = {"dd-producer", "dd-producer-eth0", "dd-workers"}
 async def a_cache(host: MemoryCluster, *, without: tuple[str, ...] = ()) -> Cache:
     """A cache that holds what the host holds, but has not heard of the objects named `without`."""
     cache = Cache("host")
-    for watch in watches.build(lambda _kind, _index, _value: ()):
+    for watch in watches.build(tuple, lambda _kind, _index, _value: ()):
         cache.register(watch.kind, indexes=watch.indexes)
     for store in cache.stores:
         listing = await host.list(store.kind)

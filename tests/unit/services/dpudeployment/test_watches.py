@@ -11,6 +11,7 @@ from tests.support import dpudeployments as some
 
 from dpf.api import names
 from dpf.api.bfb import BFB
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuservice import DPUService, DPUServiceStatus
 from dpf.api.meta import Condition, Key, Object, OwnerReference, object_key
@@ -27,7 +28,8 @@ def lookup(kind: type[Object], index: str, value: str) -> Iterable[Key]:
     return [object_key(d) for d in some_deployments if value in declared.indexes[index](d)]
 
 
-WATCHES = watches.build(lookup)
+EVERY = (DD, OTHER, NEIGHBOUR)
+WATCHES = watches.build(lambda: EVERY, lookup)
 
 
 def told(old: Any, new: Any) -> set[Key]:
@@ -128,3 +130,12 @@ def test_a_mark_concerns_only_the_deployment_that_it_stands_for() -> None:
     assert told(bfb, marked) == {DD}
     stripped: BFB = changed(marked, labels=None)
     assert told(marked, stripped) == {DD}
+
+
+def test_trust_in_hosts_concerns_everybody_and_nothing_else_of_the_configuration_does() -> None:
+    def a_config(**spec: Any) -> DPFOperatorConfig:
+        return msgspec.convert({"metadata": {"name": "c"}, "spec": spec}, DPFOperatorConfig)
+
+    trusted, wary = a_config(deploymentMode="host-trusted"), a_config(deploymentMode="zero-trust")
+    assert told(None, wary) == told(trusted, wary) == set(EVERY)
+    assert told(None, trusted) == told(wary, a_config(deploymentMode="zero-trust", imagePullSecrets=["a"])) == set()

@@ -64,6 +64,7 @@ class RedfishInstaller:
             for call in wanted:
                 answer = await bmc.send(call.method, call.path, call.body)
         except errors.Refused as error:
+            self._forget(card)
             raise InstallError(f"{what}: {error}"[:errors.LONGEST], busy=is_busy(error)) from None
         except errors.RedfishError as error:
             raise errors.install_error(error, what) from None

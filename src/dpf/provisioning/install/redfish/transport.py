@@ -41,7 +41,7 @@ class Limits:
     silence_s: float = 15.0
     total_s: float = 30.0
     body_bytes: int = 1 << 20
-    idle_s: float = 3.0
+    idle_s: float = 1.0
     connections: int = 2
 
 

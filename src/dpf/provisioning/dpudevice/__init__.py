@@ -1,0 +1,1 @@
+"""DPUDevice: one card."""

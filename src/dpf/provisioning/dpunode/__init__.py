@@ -1,0 +1,1 @@
+"""DPUNode: a host with DPUs, and how it comes to be known."""
