@@ -1,4 +1,4 @@
-"""What one pass over a DPUDevice decides: the labels by which it is selected, and its DPUNode when it has no host. Pure.
+"""What one pass over a DPUDevice decides: its labels, and a DPUNode of its own where it has no host. Pure.
 
 Source: behaviour-provisioning.md section 4.
 """
@@ -49,7 +49,7 @@ def plan_teardown(snapshot: Snapshot) -> Plan:
 
 def still_used(snapshot: Snapshot) -> str:
     """What keeps it from going."""
-    users = ", ".join(f"DPU {dpu.metadata.name} ({dpu.status.phase})" for dpu in snapshot.dpus)
+    users = ", ".join(f"DPU {dpu.metadata.name}" for dpu in snapshot.dpus)
     return f"DPUDevice {object_key(snapshot.device)} is still used by {users}"
 
 

@@ -47,7 +47,7 @@ class DPUDeploymentController(Reconciler[DPUDeployment, Snapshot]):
     @cached_property
     def watches(self) -> Sequence[Watch]:
         """See `watches.build`."""
-        return watches.build(self._clusters.host.cache.store(DPUDeployment).keys, self._lookup)
+        return watches.build(self._every_key, self._lookup)
 
     async def observe(self, root: DPUDeployment) -> Snapshot:
         """See `observe.snapshot`."""
@@ -65,6 +65,9 @@ class DPUDeploymentController(Reconciler[DPUDeployment, Snapshot]):
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """See `status.compute`."""
         return status.compute(snapshot, applied)
+
+    def _every_key(self) -> Iterable[Key]:
+        return self._clusters.host.cache.store(DPUDeployment).keys()
 
     def _lookup(self, kind: type[Object], index: str, value: str) -> Iterable[Key]:
         return [object_key(obj) for obj in self._clusters.host.cache.by_index(kind, index, value)]

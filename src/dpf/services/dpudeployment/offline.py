@@ -16,6 +16,7 @@ import msgspec
 from dpf.api import bfb, bluefieldsoftware, dpuservicetemplate, names
 from dpf.api.bfb import BFB
 from dpf.api.bluefieldsoftware import BlueFieldSoftware
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpuflavortemplate import DPUFlavorTemplate
@@ -27,7 +28,7 @@ from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Condition, Key, Object, object_key
 from dpf.services import digest
-from dpf.services.dpudeployment import naming
+from dpf.services.dpudeployment import naming, watches
 from dpf.services.dpudeployment.snapshot import Children, Dependency, Snapshot
 
 T = TypeVar("T", bound=Object)
@@ -36,7 +37,7 @@ Document = Mapping[str, Any]
 DEFAULT_NAMESPACE: Final = "default"
 _KINDS: Final[tuple[type[Object], ...]] = (
     DPUDeployment, BFB, BlueFieldSoftware, DPUFlavor, DPUFlavorTemplate, DPUServiceTemplate, DPUServiceConfiguration,
-    DPUService, DPUServiceInterface, DPUServiceChain, DPUSet,
+    DPUService, DPUServiceInterface, DPUServiceChain, DPUSet, DPFOperatorConfig,
 )
 _BY_NAME: Final = {(kind.resource.api_version, kind.resource.kind): kind for kind in _KINDS}
 
@@ -138,6 +139,7 @@ def _around(
     kept = {(type(obj), object_key(obj)) for obj in mine}
     return Snapshot(
         deployment=deployment,
+        zero_trust=any(watches.is_zero_trust(obj) for obj in found.values() if isinstance(obj, DPFOperatorConfig)),
         bfb=_named(near, BFB).get(dpus.bfb or "") if dpus else None,
         bluefield_software=_named(near, BlueFieldSoftware).get(dpus.blueFieldSoftware or "") if dpus else None,
         flavor=_named(near, DPUFlavor).get(dpus.flavor or "") if dpus else None,

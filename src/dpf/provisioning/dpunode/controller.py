@@ -1,0 +1,75 @@
+"""DPUNode: guarantees that it says which Node the host is, whether the host is in service, and goes with what is on it.
+
+Carries the labels and annotations of its Node. Deleting it deletes its DPUs and then its DPUDevices. Continues: DPUSets
+select it; DPUNodeMaintenances take the host out of service. Source: behaviour-provisioning.md section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import ClassVar
+
+from dpf.api import core, names
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
+from dpf.api.dpu import DPU
+from dpf.api.dpudevice import DPUDevice
+from dpf.api.dpunode import ConditionType, DPUNode
+from dpf.api.dpunodemaintenance import DPUNodeMaintenance
+from dpf.api.meta import Object
+from dpf.kube.clusters import ClusterRegistry
+from dpf.provisioning.dpunode import observe, status, watches
+from dpf.provisioning.dpunode import plan as planner
+from dpf.provisioning.dpunode.snapshot import Snapshot
+from dpf.runtime.plan import Applied, Plan
+from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
+
+_READ = ("get", "list", "watch")
+
+
+class DPUNodeController(Reconciler[DPUNode, Snapshot]):
+    """One controller for all DPUNodes of the host cluster."""
+
+    kind = DPUNode
+    name = "dpunode"
+    field_owner = "dpunode-controller"
+    finalizer = names.DPUNODE_FINALIZER
+    condition_types = (
+        ConditionType.READY, ConditionType.INVALID_DPU_DETAILS, ConditionType.OOB_BRIDGE_CONFIGURED,
+        ConditionType.DPU_NODE_NODE_EFFECT_IN_PROGRESS,
+    )
+    observes_generation = False
+    permissions: ClassVar[Sequence[Permission]] = (
+        Permission(kind=DPUNode, verbs=(*_READ, "patch", "delete"), subresources=("status", "finalizers")),
+        Permission(kind=DPUDevice, verbs=(*_READ, "delete")),
+        Permission(kind=DPU, verbs=(*_READ, "delete")),
+        *(Permission(kind=kind, verbs=_READ) for kind in (core.Node, DPUNodeMaintenance, DPFOperatorConfig)),
+    )
+
+    def __init__(self, *, clusters: ClusterRegistry) -> None:
+        self._clusters = clusters
+
+    @cached_property
+    def watches(self) -> Sequence[Watch]:
+        """See `watches.build`."""
+        return watches.build(self._find, lambda: self._clusters.host.cache.store(DPUNode).keys())
+
+    async def observe(self, root: DPUNode) -> Snapshot:
+        """See `observe.snapshot_of`."""
+        return observe.snapshot_of(self._clusters.host.cache, root)
+
+    def plan(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
+        """See `plan.plan`."""
+        return planner.plan(snapshot)
+
+    def plan_teardown(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
+        """See `plan.plan_teardown`."""
+        return planner.plan_teardown(snapshot)
+
+    def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
+        """See `status.compute`."""
+        return status.compute(snapshot, applied)
+
+    def _find(self, kind: type[Object], index: str, value: str) -> Iterable[Object]:
+        return self._clusters.host.cache.by_index(kind, index, value)
