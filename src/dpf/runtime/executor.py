@@ -72,7 +72,7 @@ class Executor:
         except errors.Error as error:
             return plans.Outcome(
                 action=action, error=_explain(action, error), retryable=isinstance(error, errors.Transient),
-                outdated=isinstance(error, errors.Conflict),
+                outdated=_is_outdated(action, error),
             )
         except DriverError as error:
             return plans.Outcome(action=action, error=str(error), retryable=error.retryable)
@@ -139,6 +139,11 @@ def describe(action: plans.Action) -> str:
 
 def _explain(action: plans.Action, error: errors.Error) -> str:
     return f"{describe(action)}: {error}"
+
+
+def _is_outdated(action: plans.Action, error: errors.Error) -> bool:
+    """Whether the world has moved on since the pass looked: the object has changed, or has gone."""
+    return isinstance(error, errors.Conflict) or (isinstance(action, plans.Patch) and isinstance(error, errors.NotFound))
 
 
 def _patch_type(action: plans.Patch) -> port.PatchType:

@@ -30,7 +30,7 @@ from dpf.runtime.reconciler import Reconciler
 
 _log = structlog.get_logger()
 
-WORKERS: Final = 4
+WORKERS: Final = 8
 """Passes of one controller at the same time."""
 GRACE_S: Final = 5.0
 """How long passes may go on after a stop."""

@@ -126,6 +126,14 @@ async def test_a_refusal_becomes_an_outcome_with_object_cluster_and_reason(
     assert outcome.retryable is retryable
 
 
+async def test_a_patch_that_meets_another_world_is_outdated(bench: Bench) -> None:
+    """Changed or gone since the pass looked: the next look knows more. An apply without its namespace is a failure."""
+    patch = Patch(kind=ConfigMap, key=Key(NS, "gone"), patch={"data": {"k": "v"}}, because="test")
+    memory(bench).fail_next(on("apply", "b"), errors.NotFound("namespaces \"ns\" not found"))
+    applied = await bench.run(step(patch, apply("b")))
+    assert [outcome.outdated for outcome in applied.step("step").outcomes] == [True, False]
+
+
 async def test_inside_a_step_every_action_is_tried(bench: Bench) -> None:
     memory(bench).fail_next(on("apply", "a"), errors.Forbidden("no"))
     applied = await bench.run(step(apply("a"), apply("b"), apply("c")))

@@ -57,7 +57,7 @@ class DPUDeviceController(Reconciler[DPUDevice, Snapshot]):
     def watches(self) -> Sequence[Watch]:
         """DPUNodes that list devices, DPUs on them, and how they are reached at all."""
         return (
-            Watch(kind=DPUDevice, maps=_nobody, indexes={BY_LOWER_NAME: lambda d: (str(object_key(d)).lower(),)}),
+            Watch(kind=DPUDevice, maps=_nobody, indexes={BY_LOWER_NAME: by_lower_name}),
             Watch(kind=DPUNode, maps=self._of_lists, indexes={BY_DEVICE: listed}),
             Watch(kind=DPU, maps=self._of_lists, indexes={BY_DEVICE: _used}),
             Watch(kind=DPFOperatorConfig, maps=self._of_config),
@@ -107,6 +107,11 @@ def listed(dpunode: DPUNode) -> Iterable[str]:
     namespace = dpunode.metadata.namespace or ""
     refs = (dpunode.spec.dpus if dpunode.spec is not None else None) or ()
     return tuple(str(Key(namespace, ref.name)).lower() for ref in refs)
+
+
+def by_lower_name(device: DPUDevice) -> Iterable[str]:
+    """The key of a device as `listed` gives it."""
+    return (str(object_key(device)).lower(),)
 
 
 def _used(dpu: DPU) -> Iterable[str]:

@@ -1,6 +1,8 @@
-"""Reads what a pass over a DPUNode needs, from the cache, by index. Reads only. Called by the controller."""
+"""Reads what a pass over a DPUNode needs, from the cache, by index. Called by the controller. Reads only."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from dpf.api import core
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig
@@ -9,15 +11,48 @@ from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Key, object_key
+from dpf.api.upkeep import Job
+from dpf.kube import errors
 from dpf.kube.cache import Cache
+from dpf.kube.client import Client
 from dpf.provisioning.dpudevice import controller as dpudevices
-from dpf.provisioning.dpunode import interface, snapshot, watches
+from dpf.provisioning.dpunode import interface, reboot, rebootjob, snapshot, watches
 from dpf.provisioning.dpunode.snapshot import Snapshot
 from dpf.provisioning.maintenance import watches as effects
 
 
-def snapshot_of(cache: Cache, dpunode: DPUNode) -> Snapshot:
-    """One look. Raises kube.errors.NotSynced when the cache cannot tell."""
+async def snapshot_of(cache: Cache, client: Client, dpunode: DPUNode) -> Snapshot:
+    """One look. The server is asked for a reboot script that has to run, or has failed. Raises kube.errors.Error."""
+    seen = _cached(cache, dpunode)
+    name = rebootjob.script_of(dpunode)
+    if name is None or not reboot.participants(seen):
+        return seen
+    seen = replace(seen, job=cache.get(Job, rebootjob.job_key(seen)))
+    if seen.job is None:
+        return replace(seen, script=await _script(client, rebootjob.script_key(seen)))
+    if rebootjob.has_ended(seen.job, "Failed"):
+        return replace(seen, exit_code=await _exit_code(client, object_key(seen.job)))
+    return seen
+
+
+async def _script(client: Client, key: Key) -> core.ConfigMap | None:
+    try:
+        return await client.get(core.ConfigMap, key.name, key.namespace)
+    except errors.NotFound:
+        return None
+
+
+async def _exit_code(client: Client, job: Key) -> int | None:
+    """What the last of the Job's pods ended with."""
+    pods = (await client.list(core.Pod, job.namespace, labels=f"job-name={job.name}")).items
+    ended = sorted(
+        (status.state.terminated.finishedAt or "", status.state.terminated.exitCode)
+        for pod in pods for status in pod.status.containerStatuses or () if status.state.terminated is not None
+    )
+    return next((code for _, code in reversed(ended) if code), None)
+
+
+def _cached(cache: Cache, dpunode: DPUNode) -> Snapshot:
     where = str(object_key(dpunode))
     configs = cache.list(DPFOperatorConfig)
     owner = snapshot.owner_node(dpunode)

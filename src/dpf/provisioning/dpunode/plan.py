@@ -9,7 +9,7 @@ from dpf.api.dpu import DPU
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.meta import Object, object_key
-from dpf.provisioning.dpunode import copying
+from dpf.provisioning.dpunode import copying, reboot
 from dpf.provisioning.dpunode.snapshot import Snapshot
 from dpf.runtime.plan import Action, Delete, Finding, Patch, Plan, Severity, Step
 
@@ -21,13 +21,18 @@ _BECAUSE: Final = "the host is being removed"
 
 
 def plan(snapshot: Snapshot) -> Plan:
-    """Go when the Node has gone; else carry what the Node carries."""
+    """Go when the Node has gone; else carry what the Node carries, and have the host rebooted when DPUs need it."""
     if snapshot.orphaned:
         gone = Delete(
             kind=DPUNode, key=snapshot.key, uid=snapshot.dpunode.metadata.uid, because="its Node has gone"
         )
         return Plan(steps=(Step(name=SELF, actions=(gone,)),))
-    return Plan(steps=(Step(name=COPY, actions=tuple(_copy(snapshot))),))
+    steps = reboot.steps(snapshot)
+    waits = any(step.findings for step in steps)
+    return Plan(
+        steps=(Step(name=COPY, actions=tuple(_copy(snapshot))), *steps),
+        wake_after_s=reboot.SIBLING_WAIT_S if waits else None,
+    )
 
 
 def plan_teardown(snapshot: Snapshot) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dpf.api import core, names
 from dpf.api.dpu import DPU
@@ -11,6 +11,7 @@ from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Key, object_key
 from dpf.api.provisioning import InstallInterface
+from dpf.api.upkeep import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,8 @@ class Snapshot:
     """One look. `node` is the Node of the host cluster that the host is; `orphaned`: its owning Node has gone.
 
     `devices` are the DPUDevices that it lists or that carry its name; `shared` are listed by another DPUNode as well.
-    `effects` are the maintenances because of which the host may be out of service.
+    `effects` are the maintenances because of which the host may be out of service. `script` is the reboot script, read
+    when it has to run; `job` its Job, and `exit_code` what a Job that failed ended with, where that can be told.
     """
 
     dpunode: DPUNode
@@ -29,6 +31,9 @@ class Snapshot:
     devices: tuple[DPUDevice, ...] = ()
     shared: tuple[str, ...] = ()
     effects: tuple[DPUNodeMaintenance, ...] = ()
+    job: Job | None = None
+    script: core.ConfigMap | None = field(default=None, repr=False)
+    exit_code: int | None = None
 
     @property
     def key(self) -> Key:

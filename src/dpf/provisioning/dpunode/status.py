@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dpf.api import names
+from dpf.api.dpu import ConditionReason, Phase
 from dpf.api.dpunode import ConditionType
 from dpf.api.provisioning import InstallInterface
 from dpf.provisioning.dpunode import plan as planner
+from dpf.provisioning.dpunode import reboot
 from dpf.provisioning.dpunode.snapshot import Snapshot
 from dpf.runtime import conditions
 from dpf.runtime.conditions import Reason, State
@@ -18,6 +20,7 @@ from dpf.runtime.plan import Applied
 from dpf.runtime.reconciler import Verdict
 
 BRIDGE_NOT_FOUND: Final = "BridgeNotFound"
+WAIT_FOR_EXTERNAL: Final = "WaitForExternalReboot"
 _NOTHING: Final = conditions.false(Reason.SUCCESS, "")
 """Bad news that there is none of."""
 
@@ -35,18 +38,34 @@ def compute(snapshot: Snapshot, applied: Applied) -> Verdict:
     }
     if snapshot.node is not None and snapshot.interface is not InstallInterface.REDFISH:
         states[str(ConditionType.OOB_BRIDGE_CONFIGURED)] = _bridge(snapshot)
-    fields: dict[str, Any] = {"dpuInstallInterface": str(snapshot.interface)}
+    fields: dict[str, Any] = {"dpuInstallInterface": str(snapshot.interface), **_rebooting(snapshot, applied, states)}
     if snapshot.kube_node is not None:
         fields["kubeNodeRef"] = snapshot.kube_node
     return Verdict(states=states, fields=fields)
+
+
+def _rebooting(snapshot: Snapshot, applied: Applied, states: dict[str, State]) -> dict[str, Any]:
+    """The reboot's condition, into `states`, and its fields; of one that is driven elsewhere only the end."""
+    waiting = reboot.participants(snapshot)
+    if waiting and not reboot.is_driven(snapshot.dpunode):
+        return {}
+    if not waiting:
+        if not any(dpu.status.phase == Phase.REBOOTING for dpu in snapshot.dpus):
+            states[str(ConditionType.DPU_NODE_REBOOT_IN_PROGRESS)] = _NOTHING
+        return {"rebootInProgress": False}
+    message = "; ".join([reboot.required(snapshot), *applied.step(reboot.REQUEST).errors])
+    reason = WAIT_FOR_EXTERNAL if reboot.is_external(snapshot.dpunode) else ConditionReason.REBOOT_SCRIPT_WAITING
+    states[str(ConditionType.DPU_NODE_REBOOT_IN_PROGRESS)] = conditions.true(str(reason), message)
+    states[str(ConditionType.READY)] = conditions.false(Reason.PENDING, f"The host is being rebooted: {message}")
+    found = reboot.winner(waiting)
+    return {"rebootInProgress": True, "rebootMethod": str(found[0]) if found is not None else None}
 
 
 def _ready(snapshot: Snapshot) -> State:
     """An effect and a reboot take a host out of service, and nothing else does."""
     if snapshot.effects:
         return conditions.false(Reason.PENDING, f"The host is out of service because of {_listed(snapshot)}")
-    rebooting = ConditionType.DPU_NODE_REBOOT_IN_PROGRESS
-    if conditions.is_true(snapshot.dpunode.status.conditions, rebooting):
+    if any(dpu.status.phase == Phase.REBOOTING for dpu in snapshot.dpus):
         return conditions.false(Reason.PENDING, "The host is being rebooted")
     return conditions.true()
 

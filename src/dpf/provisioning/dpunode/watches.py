@@ -12,6 +12,7 @@ from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Key, Object, object_key
+from dpf.api.upkeep import Job
 from dpf.provisioning.dpudevice import controller as dpudevices
 from dpf.provisioning.dpunode import interface, snapshot
 from dpf.provisioning.maintenance import snapshot as maintenances
@@ -58,17 +59,16 @@ def build(find: Find, every: Callable[[], Iterable[Key]]) -> list[Watch]:
         Watch(kind=DPU, maps=_of_dpu, indexes={ON_NODE: lambda dpu: map(str, _nodes(dpu))}),
         Watch(kind=DPUDevice, maps=of_device, indexes={
             ON_NODE: lambda device: map(str, _nodes(device)),
-            dpudevices.BY_LOWER_NAME: lambda device: (str(object_key(device)).lower(),),
+            dpudevices.BY_LOWER_NAME: dpudevices.by_lower_name,
         }),
-        Watch(kind=DPUNodeMaintenance, maps=_of_effect, indexes={
-            effects.BY_DPUNODE: lambda m: (str(maintenances.dpunode_key(m)),)
-        }),
+        Watch(kind=DPUNodeMaintenance, maps=_of_effect, indexes={effects.BY_DPUNODE: effects.by_dpunode}),
         Watch(kind=DPFOperatorConfig, maps=of_config),
+        Watch(kind=Job, labels=names.DPUNODE_NAME_LABEL, maps=_of_job),
     ]
 
 
 def _of_dpu(old: DPU | None, new: DPU | None) -> Iterable[Key]:
-    if old is not None and new is not None and old.status.phase == new.status.phase:
+    if old is not None and new is not None and _dpu(old) == _dpu(new):
         return ()
     return _nodes(old, new)
 
@@ -95,6 +95,17 @@ def _nodes(*objects: Any) -> Iterable[Key]:  # noqa: ANN401 - DPUs, DPUDevices a
 def _nodes_of(dpunode: DPUNode) -> Iterable[str]:
     candidates = (dpunode.metadata.name, snapshot.owner_node(dpunode), dpunode.status.kubeNodeRef)
     return {name for name in candidates if name}
+
+
+def _dpu(dpu: DPU) -> object:
+    return dpu.status.phase, dpu.status.rebootStatus
+
+
+def _of_job(old: Job | None, new: Job | None) -> Iterable[Key]:
+    job = new or old
+    owners = (job.metadata.ownerReferences if job is not None else None) or ()
+    namespace = (job.metadata.namespace if job is not None else None) or ""
+    return [Key(namespace, owner.name) for owner in owners if owner.kind == DPUNode.resource.kind]
 
 
 def _device(device: DPUDevice) -> object:

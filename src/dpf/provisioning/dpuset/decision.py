@@ -65,10 +65,19 @@ class _Held:
         return bool(self.differences) or self.has_left_cluster
 
 
+def may_delete(snapshot: Snapshot) -> bool:
+    """Whether `decide` might have a victim: much cheaper to tell, and false for a set with which all is well."""
+    template = snapshot.template.spec
+    return bool(snapshot.unselected) or any(
+        drift.differences(dpu, template) or drift.has_left_cluster(dpu, template, snapshot.clusters)
+        for dpu in snapshot.matched.values() if not is_going(dpu)
+    )
+
+
 def decide(snapshot: Snapshot) -> Decision:
     """Of a DPUSet with which nothing is wrong (`settings.problems`)."""
     wanted, clashes = _node_metadata(snapshot)
-    pairs = [(candidate, snapshot.dpu_of(candidate)) for candidate in snapshot.candidates if candidate.name in wanted]
+    pairs = [(candidate, dpu) for candidate, dpu in snapshot.pairs if candidate.name in wanted]
     free = [candidate for candidate, dpu in pairs if dpu is None]
     held = [_held(snapshot, candidate, dpu, wanted[candidate.name])
             for candidate, dpu in pairs if dpu is not None and not is_going(dpu)]

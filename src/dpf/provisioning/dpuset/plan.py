@@ -95,7 +95,9 @@ def plan_teardown(snapshot: Snapshot) -> Plan:
 
 def victims(snapshot: Snapshot) -> tuple[DPU, ...]:
     """DPUs that would be deleted on account of what the snapshot says; `observe` makes sure of it first."""
-    return () if settings.problems(snapshot) else decision.decide(snapshot).victims
+    if settings.problems(snapshot) or not decision.may_delete(snapshot):
+        return ()
+    return decision.decide(snapshot).victims
 
 
 def _steps(snapshot: Snapshot, found: Decision, now: datetime) -> Iterator[Step]:

@@ -87,8 +87,12 @@ class Snapshot:
     @cached_property
     def matched(self) -> Mapping[str, DPU]:
         """DPUs of selected devices, by their own names. One that is for the same device in another host is not."""
-        dpus = (self.dpu_of(candidate) for candidate in self.candidates)
-        return {dpu.metadata.name: dpu for dpu in dpus if dpu is not None}
+        return {dpu.metadata.name: dpu for _, dpu in self.pairs if dpu is not None}
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[Candidate, DPU | None], ...]:
+        """Each selected device, with its DPU if the set has it."""
+        return tuple((candidate, self._dpu_of(candidate)) for candidate in self.candidates)
 
     @cached_property
     def unselected(self) -> tuple[DPU, ...]:
@@ -101,8 +105,7 @@ class Snapshot:
             if dpu.metadata.name not in self.matched and not is_going(dpu) and device_of(dpu)
         )
 
-    def dpu_of(self, candidate: Candidate) -> DPU | None:
-        """The DPU of a selected device, if the set has it."""
+    def _dpu_of(self, candidate: Candidate) -> DPU | None:
         dpus = self.by_device.get(candidate.device.metadata.name, ())
         return min((dpu for dpu in dpus if _is_for(dpu, candidate)), key=is_going, default=None)
 

@@ -64,9 +64,7 @@ def _ready(snapshot: Snapshot, applied: Applied) -> State:
 
 def _is_settled(snapshot: Snapshot) -> bool:
     living = [dpu for dpu in snapshot.dpus if not is_going(dpu)]
-    devices_served = all(
-        (dpu := snapshot.dpu_of(candidate)) is not None and not is_going(dpu) for candidate in snapshot.candidates
-    )
+    devices_served = all(dpu is not None and not is_going(dpu) for _, dpu in snapshot.pairs)
     return devices_served and all(is_settled(dpu, snapshot.hash) for dpu in living)
 
 

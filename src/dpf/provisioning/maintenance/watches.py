@@ -42,7 +42,7 @@ def build(find: Find) -> list[Watch]:
     maps = _Mappings(find)
     return [
         Watch(kind=DPUNodeMaintenance, maps=maps.of_maintenance, indexes={
-            BY_DPUNODE: lambda m: (str(values.dpunode_key(m)),), BY_REQUESTOR: _by_requestor,
+            BY_DPUNODE: by_dpunode, BY_REQUESTOR: _by_requestor,
             COUNTED: lambda m: _filed(counts(m)), WAITING: lambda m: _filed(_waits(m)),
         }),
         Watch(kind=DPUNode, maps=maps.of_dpunode, indexes={
@@ -114,6 +114,11 @@ def _waits(maintenance: DPUNodeMaintenance) -> bool:
     found = conditions.find(maintenance.status.conditions, MaintenanceCondition.NODE_EFFECT_APPLIED)
     pending = found is None or found.reason == conditions.Reason.PENDING
     return pending and maintenance.metadata.deletionTimestamp is None
+
+
+def by_dpunode(maintenance: DPUNodeMaintenance) -> Iterable[str]:
+    """The DPUNode, as the index has it."""
+    return (str(values.dpunode_key(maintenance)),)
 
 
 def _filed(yes: bool) -> Iterable[str]:
