@@ -18,7 +18,7 @@ from dpf.api.meta import Key, object_key
 from dpf.kube import errors
 from dpf.runtime import conditions
 from dpf.runtime.election import Elector
-from dpf.runtime.manager import NotSettling
+from dpf.runtime.manager import WORKERS, NotSettling
 from dpf.runtime.plan import Applied, Patch, Plan, Step
 from dpf.runtime.reconciler import Verdict, Watch
 
@@ -69,13 +69,13 @@ async def test_no_pass_before_the_caches_are_complete(running: list[asyncio.Task
 
 
 async def test_stopping_lets_a_pass_finish_and_starts_no_other(running: list[asyncio.Task[None]]) -> None:
-    world = a_toy_world("toy-1", "toy-2", "toy-3", "toy-4", "toy-5")
+    world = a_toy_world(*(f"toy-{n}" for n in range(WORKERS + 1)))
     async with world.controllers(lambda world: [Deliberate(world.registry)]) as manager:
         controller = manager.controllers[0].reconciler
         assert isinstance(controller, Deliberate)
         running.append(asyncio.create_task(manager.run()))
         await turns()
-        assert controller.observing == 4
+        assert controller.observing == WORKERS
         stopping = asyncio.create_task(manager.stop(running[0]))
         await turns()
         controller.go_on.set()
