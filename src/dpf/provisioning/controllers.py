@@ -10,11 +10,19 @@ from dpf.provisioning.clustermanager.local.driver import ControlPlane
 from dpf.provisioning.clustermanager.static.controller import StaticClusterManager
 from dpf.provisioning.dpucluster.controller import DPUClusterController
 from dpf.provisioning.dpucluster.httpprober import HTTPProber
+from dpf.provisioning.dpudevice.controller import DPUDeviceController
+from dpf.provisioning.dpunode.controller import DPUNodeController
+from dpf.provisioning.dpunode.registration.controller import DPURegistrationController
+from dpf.provisioning.dpuset.controller import DPUSetController
+from dpf.provisioning.maintenance.controller import DPUNodeMaintenanceController
 from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
 
 CONTROLLERS: Final = (DPUClusterController, StaticClusterManager, LocalClusterManager)
-NOT_IN_SERVICE: Final = (BFBController,)
+NOT_IN_SERVICE: Final = (
+    BFBController, DPUSetController, DPURegistrationController, DPUNodeController, DPUDeviceController,
+    DPUNodeMaintenanceController,
+)
 """Written and tested, run by no process yet: they begin together with the phases of a DPU, for which they prepare."""
 
 

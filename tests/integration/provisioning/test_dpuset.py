@@ -171,7 +171,9 @@ async def _install(host: Host) -> None:
 async def _install_one(host: Host, dpu: DPU) -> None:
     if some.is_installed(dpu) or dpu.metadata.deletionTimestamp is not None:
         return
-    ready = {"type": "Ready", "status": "True", "reason": "DPUReady", "message": "", "lastTransitionTime": some.LONG_AGO}
+    ready = {
+        "type": "Ready", "status": "True", "reason": "DPUReady", "message": "", "lastTransitionTime": some.LONG_AGO,
+    }
     status = {"phase": "Ready", "observedGeneration": dpu.metadata.generation, "conditions": [ready]}
     await host.client.patch(DPU, dpu.metadata.name, NAMESPACE, patch={"status": status}, subresource="status")
 

@@ -242,8 +242,7 @@ async def _work(stage: some.Stage, manager: Any) -> None:
 
 async def test_a_crash_after_any_write_changes_nothing_in_the_end() -> None:
     def end(stage: some.Stage) -> object:
-        state = stage.world.state(DPUSet, DPU)
-        return state
+        return stage.world.state(DPUSet, DPU)
 
     tried = await crash_everywhere(_two_sets, _a_life, end)
     assert tried > 30

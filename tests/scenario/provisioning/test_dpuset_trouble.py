@@ -20,6 +20,7 @@ from dpf.runtime.conditions import find
 
 READY = ("True", "Success", "")
 PREREQS = "DPUSetPrereqsReconciled"
+TEMPLATE = "spec.dpuTemplate.spec"
 COLLISION = "provisioning.dpu.nvidia.com/collision-dpuset-second"
 
 
@@ -142,10 +143,9 @@ async def test_a_change_of_the_platform_is_noticed() -> None:
     ({"template": some.a_template(bfb=None)}, "bfb.name must be non-empty"),
     ({"template": some.a_template(dpuFlavor=None)}, "exactly one of dpuFlavor or dpuFlavorTemplate must be set"),
     ({"template": some.a_template(bfb=None, blueFieldSoftware={"name": "x"})},
-     "spec.dpuTemplate.spec.blueFieldSoftware is not supported yet; name a BFB in spec.dpuTemplate.spec.bfb instead"),
+     f"{TEMPLATE}.blueFieldSoftware is not supported yet; name a BFB in {TEMPLATE}.bfb instead"),
     ({"template": some.a_template(dpuFlavor=None, dpuFlavorTemplate="t")},
-     "spec.dpuTemplate.spec.dpuFlavorTemplate is not supported yet; name a DPUFlavor in spec.dpuTemplate.spec.dpuFlavor"
-     " instead"),
+     f"{TEMPLATE}.dpuFlavorTemplate is not supported yet; name a DPUFlavor in {TEMPLATE}.dpuFlavor instead"),
     ({"template": some.a_template(astraEnabled=True)}, "astraEnabled=true requires zero-trust deployment mode"),
 ])
 async def test_a_set_that_cannot_be_used_says_why_and_touches_nothing(spec: dict[str, Any], message: str) -> None:

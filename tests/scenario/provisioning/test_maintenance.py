@@ -340,6 +340,18 @@ async def test_one_of_three_hosts_at_a_time_and_force_jumps() -> None:
         assert some.applied(world) == {"worker2"}
 
 
+async def test_places_that_become_free_together_are_taken_together() -> None:
+    hosts = [f"worker{n}" for n in range(1, 7)]
+    world = some.hosts(*hosts)
+    world.host.add(*(some.a_maintenance(TAINT, dpunode=name) for name in hosts))
+    async with some.running(world, maximum=3) as manager:
+        assert some.applied(world) == {"worker1", "worker2", "worker3"}
+        for name in some.applied(world):
+            await some.request(world, name=some.a_maintenance(TAINT, dpunode=name).metadata.name)
+        await manager.settle()
+        assert some.applied(world) == {"worker4", "worker5", "worker6"}
+
+
 async def test_hosts_that_are_not_ready_take_places() -> None:
     world = some.hosts("worker1", "worker2")
     world.host.add(some.a_dpunode("worker2", node="worker2", ready=False), some.a_maintenance(TAINT))

@@ -80,7 +80,7 @@ async def test_stopping_lets_a_pass_finish_and_starts_no_other(running: list[asy
         await turns()
         controller.go_on.set()
         await stopping
-    assert sum(ready(world).values()) == 4, "those that ran have finished, the fifth was not begun"
+    assert sum(ready(world).values()) == WORKERS, "those that ran have finished, the last was not begun"
     assert controller.observing == 0
 
 

@@ -9,9 +9,9 @@ are out of service than allowed, and none is installed anew because of something
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from dpf.api import names
 from dpf.api.dpfoperatorconfig import DeploymentMode, DPFOperatorConfig
@@ -30,6 +30,9 @@ from dpf.provisioning.dpuset.selection import Candidate
 from dpf.provisioning.dpuset.snapshot import Platform, Snapshot, device_of
 
 T = TypeVar("T", bound=Object)
+
+_AT_A_TIME: Final = 20
+"""Devices that the API server is asked about together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +65,10 @@ def _from_cache(cache: Cache, dpuset: DPUSet, platform: Platform) -> Snapshot:
         clusters=_clusters(cache, spec, dpus),
     )
     free = [c for c in seen.candidates if c.device.metadata.name not in seen.by_device]
+    older = {dpu.spec.nodeName: dpu for dpu in dpus if not device_of(dpu) and dpu.spec is not None}
     return replace(
         seen, rivals=_rivals(cache, seen, free),
-        obstacles={c.name: why for c in free if (why := _obstacle(cache, seen, c)) is not None},
+        obstacles={c.name: why for c in free if (why := _obstacle(cache, older, c)) is not None},
     )
 
 
@@ -124,25 +128,22 @@ def _rivals(cache: Cache, seen: Snapshot, free: Iterable[Candidate]) -> dict[str
     return rivals
 
 
-def _obstacle(cache: Cache, seen: Snapshot, candidate: Candidate) -> str | None:
-    """Why no DPU of the candidate's name can be made."""
-    for dpu in seen.dpus:
-        if not device_of(dpu) and dpu.spec is not None and dpu.spec.nodeName in _host_names(candidate):
+def _obstacle(cache: Cache, older: Mapping[str | None, DPU], candidate: Candidate) -> str | None:
+    """Why no DPU of the candidate's name can be made. `older` are DPUs of a release without devices, by their Node."""
+    metadata = candidate.node.metadata
+    for host in (metadata.name, candidate.node.status.kubeNodeRef):
+        if host in older:
             return (
-                f"DPU {dpu.metadata.name} was made by an older release and does not say for which DPUDevice of "
-                f"{dpu.spec.nodeName}; delete it to have it made anew"
+                f"DPU {older[host].metadata.name} was made by an older release and does not say for which DPUDevice "
+                f"of {host}; delete it to have it made anew"
             )
     try:
-        holder = cache.get(DPU, Key(seen.key.namespace, candidate.name))
+        holder = cache.get(DPU, Key(metadata.namespace or "", candidate.name))
     except errors.NotSynced as error:
         return str(error)
     if holder is None or device_of(holder) == candidate.device.metadata.name:
         return None
     return f"DPU {candidate.name} is for DPUDevice {device_of(holder) or '(none)'}: rename one of the DPUDevices"
-
-
-def _host_names(candidate: Candidate) -> tuple[str | None, ...]:
-    return candidate.node.metadata.name, candidate.node.status.kubeNodeRef
 
 
 def _platform(cache: Cache, world: World) -> Platform:
@@ -172,9 +173,12 @@ async def _confirmed(client: Client, seen: Snapshot) -> Snapshot:
     found = await asyncio.gather(*(_read(client, DPUCluster, key) for key in sorted(clusters)))
     fresh = {object_key(cluster): cluster for cluster in found if cluster is not None}
     kept = {key: cluster for key, cluster in seen.clusters.items() if key not in clusters}
-    retained = await asyncio.gather(*(_is_selected(client, seen.spec, dpu) for dpu in seen.unselected))
-    names_ = (dpu.metadata.name for dpu, is_kept in zip(seen.unselected, retained, strict=True) if is_kept)
-    return replace(seen, clusters={**kept, **fresh}, retained=frozenset(names_))
+    retained: set[str] = set()
+    for start in range(0, len(seen.unselected), _AT_A_TIME):
+        dpus = seen.unselected[start:start + _AT_A_TIME]
+        answers = await asyncio.gather(*(_is_selected(client, seen.spec, dpu) for dpu in dpus))
+        retained |= {dpu.metadata.name for dpu, is_kept in zip(dpus, answers, strict=True) if is_kept}
+    return replace(seen, clusters={**kept, **fresh}, retained=frozenset(retained))
 
 
 async def _listed(client: Client, seen: Snapshot) -> tuple[DPU, ...]:

@@ -26,8 +26,6 @@ BY_REQUESTOR: Final = "maintenance-requestor"
 """DPUNodeMaintenances by `namespace/requestor`."""
 COUNTED: Final = "maintenance-counted"
 """DPUNodeMaintenances whose host may be out of service."""
-WAITING: Final = "maintenance-waiting"
-"""DPUNodeMaintenances that may wait for a place."""
 BY_NODE: Final = "maintenance-node"
 """DPUNodes by the Node of the host cluster."""
 NOT_READY: Final = "maintenance-not-ready"
@@ -43,7 +41,7 @@ def build(find: Find) -> list[Watch]:
     return [
         Watch(kind=DPUNodeMaintenance, maps=maps.of_maintenance, indexes={
             BY_DPUNODE: by_dpunode, BY_REQUESTOR: _by_requestor,
-            COUNTED: lambda m: _filed(counts(m)), WAITING: lambda m: _filed(_waits(m)),
+            COUNTED: lambda m: _filed(counts(m)),
         }),
         Watch(kind=DPUNode, maps=maps.of_dpunode, indexes={
             BY_NODE: _by_node, NOT_READY: lambda d: _filed(is_not_ready(d)),
@@ -60,8 +58,14 @@ class _Mappings:
 
     def __init__(self, find: Find) -> None:
         self._find = find
+        self._waiting: dict[Key, None] = {}
+        """Who waits for a place, in the order in which the cache has told it: it tells every change."""
 
     def of_maintenance(self, old: DPUNodeMaintenance | None, new: DPUNodeMaintenance | None) -> Iterable[Key]:
+        if new is not None and _waits(new):
+            self._waiting.setdefault(object_key(new))
+        elif (gone := new or old) is not None:
+            self._waiting.pop(object_key(gone), None)
         freed = old is not None and counts(old) and (new is None or not counts(new))
         return self._next_in_line() if freed else ()
 
@@ -86,17 +90,18 @@ class _Mappings:
     def of_config(self, old: DPFOperatorConfig | None, new: DPFOperatorConfig | None) -> Iterable[Key]:
         if old is not None and new is not None and old.spec == new.spec:
             return ()
-        return [object_key(maintenance) for maintenance in self._find(DPUNodeMaintenance, WAITING, YES)]
+        return tuple(self._waiting)
 
     def _of_dpunodes(self, dpunodes: Iterable[Object]) -> Iterable[Key]:
         for dpunode in dpunodes:
             yield from map(object_key, self._find(DPUNodeMaintenance, BY_DPUNODE, str(object_key(dpunode))))
 
     def _next_in_line(self) -> Iterable[Key]:
-        """The one that waits longest; those behind it look for themselves from time to time."""
-        waiting = self._find(DPUNodeMaintenance, WAITING, YES)
-        oldest = sorted(waiting, key=lambda m: (m.metadata.creationTimestamp or "", object_key(m)))
-        return [object_key(maintenance) for maintenance in oldest[:1]]
+        """Somebody to look for each place that becomes free; who looks in vain is asked again after all others."""
+        for key in tuple(self._waiting)[:1]:
+            del self._waiting[key]
+            self._waiting[key] = None
+            yield key
 
 
 def counts(maintenance: DPUNodeMaintenance) -> bool:
