@@ -143,7 +143,8 @@ def _explain(action: plans.Action, error: errors.Error) -> str:
 
 def _is_outdated(action: plans.Action, error: errors.Error) -> bool:
     """Whether the world has moved on since the pass looked: the object has changed, or has gone."""
-    return isinstance(error, errors.Conflict) or (isinstance(action, plans.Patch) and isinstance(error, errors.NotFound))
+    gone = isinstance(action, plans.Patch) and isinstance(error, errors.NotFound)
+    return gone or isinstance(error, errors.Conflict)
 
 
 def _patch_type(action: plans.Patch) -> port.PatchType:
