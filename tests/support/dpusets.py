@@ -158,7 +158,7 @@ class Stage:
     async def controller(self) -> AsyncIterator[Manager]:
         """One life of the controller's process."""
         async with self.world.controllers(
-            lambda world: [DPUSetController(clusters=world.registry, version=VERSION)]
+            lambda world: [DPUSetController(clusters=world.registry, clock=world.clock, version=VERSION)]
         ) as manager:
             yield manager
 

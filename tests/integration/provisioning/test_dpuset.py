@@ -33,6 +33,7 @@ from dpf.kube.http import HTTPClient
 from dpf.local import resources
 from dpf.local.platform import manifests
 from dpf.provisioning.dpuset.controller import DPUSetController
+from dpf.runtime.clock import SystemClock
 from dpf.runtime.conditions import find
 from dpf.runtime.manager import Manager
 
@@ -142,7 +143,8 @@ async def at_work(host: Host) -> AsyncIterator[None]:
     """Our process, and somebody who installs every DPU at once, until the block ends."""
     client = HTTPClient(kubeconfig.from_secret(host.ours, source="ours"), name="host")
     registry = ClusterRegistry(client)
-    manager = Manager(registry, client, [DPUSetController(clusters=registry, version=some.VERSION)])
+    controller = DPUSetController(clusters=registry, clock=SystemClock(), version=some.VERSION)
+    manager = Manager(registry, client, [controller])
     registry.start()
     try:
         async with asyncio.timeout(TIMEOUT_S):

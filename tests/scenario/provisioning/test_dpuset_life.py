@@ -14,6 +14,8 @@ from dpf.api.dpu import DPU
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpuset import DPUSet
+from dpf.provisioning.dpuset.controller import DPUSetController
+from dpf.provisioning.dpuset.snapshot import Snapshot
 
 READY = ("True", "Success", "")
 RECONCILING = ("False", "Pending", "DPUs are being reconciled")
@@ -225,3 +227,36 @@ async def test_the_pci_address_is_refreshed() -> None:
     spec = stage.dpus["worker01-dev01"].spec
     assert spec is not None
     assert spec.pciAddress == "0000-3c-00"
+
+
+async def test_a_set_whose_passes_take_long_counts_later_but_acts_at_once() -> None:
+    stage = some.a_stage(some.a_dpuset(), *some.hosts(2))
+    async with stage.controller() as manager:
+        await stage.work(manager)
+        controller = manager.controllers[0].reconciler
+        assert isinstance(controller, DPUSetController)
+        observe = controller.observe
+
+        async def slowly(root: DPUSet) -> Snapshot:
+            found = await observe(root)
+            if not found.rests_s:
+                stage.world.clock.advance(1.0)
+            return found
+
+        controller.observe = slowly  # type: ignore[method-assign]
+        await stage.report("worker01-dev01", "Node Effect")
+        await manager.settle()
+        assert stage.statistics() == {"Node Effect": 1, "Ready": 1}
+        await stage.report("worker01-dev01", "Error")
+        await manager.settle()
+        assert stage.statistics() == {"Node Effect": 1, "Ready": 1}
+        await stage.host.delete(DPUDevice, "dev02", NAMESPACE)
+        await manager.settle()
+        assert stage.going == ["worker02-dev02"]
+        assert stage.statistics() == {"Error": 1}
+        await stage.report("worker01-dev01")
+        await manager.settle()
+        assert stage.statistics() == {"Error": 1}
+        await stage.tick(manager, 2.1)
+        assert stage.statistics() == {"Ready": 1}
+        assert stage.told() == READY

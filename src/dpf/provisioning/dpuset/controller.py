@@ -24,8 +24,10 @@ from dpf.api.dpuset import ConditionType, DPUSet
 from dpf.kube.clusters import ClusterRegistry
 from dpf.provisioning.dpuset import apply, observe, status, watches
 from dpf.provisioning.dpuset import plan as planner
+from dpf.provisioning.dpuset.pace import Pace
 from dpf.provisioning.dpuset.plan import Intent
 from dpf.provisioning.dpuset.snapshot import Snapshot
+from dpf.runtime.clock import Clock
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 
@@ -50,19 +52,21 @@ class DPUSetController(Reconciler[DPUSet, Snapshot]):
     )
 
     def __init__(
-        self, *, clusters: ClusterRegistry, version: str = dpf.__version__, dpf_namespace: str = names.DPF_NAMESPACE
+        self, *, clusters: ClusterRegistry, clock: Clock, version: str = dpf.__version__,
+        dpf_namespace: str = names.DPF_NAMESPACE,
     ) -> None:
         self._clusters = clusters
+        self._pace = Pace(clock)
         self._world = observe.World(clusters=clusters, version=version, dpf_namespace=dpf_namespace)
 
     @cached_property
     def watches(self) -> Sequence[Watch]:
         """See `watches.build`."""
-        return watches.build(lambda: self._clusters.host.cache)
+        return watches.build(lambda: self._clusters.host.cache, self._pace.urge)
 
     async def observe(self, root: DPUSet) -> Snapshot:
-        """See `observe.snapshot`."""
-        return await observe.snapshot(self._world, root)
+        """See `observe.snapshot` and `pace`."""
+        return await observe.snapshot(self._world, root, rests_s=self._pace.begin(root))
 
     def plan(self, snapshot: Snapshot, now: datetime) -> Plan:
         """See `plan.plan`."""
@@ -77,5 +81,7 @@ class DPUSetController(Reconciler[DPUSet, Snapshot]):
         await apply.carry_out(self._clusters.host.client, intent, field_owner=self.field_owner)
 
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
-        """See `status.compute`."""
+        """See `status.compute` and `pace`."""
+        if not any(outcome.error for result in applied.results for outcome in result.outcomes):
+            self._pace.end(snapshot.key, is_last=plan.release and not snapshot.dpus)
         return status.compute(snapshot, applied)

@@ -44,9 +44,11 @@ class World:
     dpf_namespace: str
 
 
-async def snapshot(world: World, dpuset: DPUSet) -> Snapshot:
-    """One look. Raises kube.errors.Error when the host cluster does not answer."""
+async def snapshot(world: World, dpuset: DPUSet, *, rests_s: float = 0.0) -> Snapshot:
+    """One look; none, when the pass can wait for `rests_s`. Raises kube.errors.Error when the host does not answer."""
     cache, client = world.clusters.host.cache, world.clusters.host.client
+    if rests_s:
+        return Snapshot(dpuset=dpuset, platform=Platform(version=world.version), rests_s=rests_s)
     platform = _platform(cache, world)
     if dpuset.metadata.deletionTimestamp is not None:
         seen = Snapshot(dpuset=dpuset, platform=platform, dpus=_owned(cache, dpuset), marked=_marked(cache, dpuset))

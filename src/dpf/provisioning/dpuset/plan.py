@@ -71,8 +71,8 @@ Intent = Create | Mark
 
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """See the module. `now` is the time that marks bear."""
-    if snapshot.is_behind:
-        return Plan(paused=True, wake_after_s=_BEHIND_S)
+    if snapshot.rests_s or snapshot.is_behind:
+        return Plan(paused=True, wake_after_s=snapshot.rests_s or _BEHIND_S)
     problems = settings.problems(snapshot)
     if problems:
         findings = tuple(Finding(severity=Severity.INVALID, message=text) for text in problems)

@@ -34,7 +34,8 @@ class Snapshot:
     on their way out, in the order of names. `rivals` are, by device, DPUs of others for selected devices. `obstacles`
     say, by name, why a DPU cannot be made. `marked` are DPUs with the set's collision label. `clusters` are DPUClusters
     that the DPUs are in, as far as they matter. `retained` names DPUs that must not be removed although nothing in the
-    caches selects them. `is_behind` says that the DPUSet has changed since the cache was filled.
+    caches selects them. `is_behind` says that the DPUSet has changed since the cache was filled; `rests_s`, that
+    nothing was looked at because the pass can wait for so long.
     """
 
     dpuset: DPUSet
@@ -47,6 +48,7 @@ class Snapshot:
     clusters: Mapping[Key, DPUCluster] = field(default_factory=dict)
     retained: frozenset[str] = frozenset()
     is_behind: bool = False
+    rests_s: float = 0.0
 
     @cached_property
     def key(self) -> Key:

@@ -19,7 +19,7 @@ from dpf.api.dpuset import DPUSet, DPUSetSpec
 from dpf.api.meta import Key, Object, object_key
 from dpf.kube.cache import Cache
 from dpf.provisioning.dpuset import naming, selection
-from dpf.provisioning.dpuset.snapshot import device_of
+from dpf.provisioning.dpuset.snapshot import device_of, phase
 from dpf.runtime import conditions
 from dpf.runtime.reconciler import Watch
 
@@ -31,21 +31,42 @@ BY_LABEL: Final = "dpuset-label"
 BY_COLLISION_LABEL: Final = "dpuset-collision-label"
 WITH_CLUSTER_SELECTOR: Final = "dpuset-cluster-selector"
 
+Maps = Callable[[Any, Any], Iterable[Key]]
+"""Of a watch: `maps(old, new)` names roots."""
 
-def build(cache: Callable[[], Cache]) -> list[Watch]:
-    """All watches over the host cluster's cache."""
+
+def build(cache: Callable[[], Cache], urge: Callable[[Key], None]) -> list[Watch]:
+    """All watches over the host cluster's cache. `urge` hears of DPUSets that something has happened to.
+
+    It does not hear of the progress of DPUs, which a large set looks at less often (`pace`).
+    """
     concerned = _Concerned(cache)
+
+    def at_once(maps: Maps) -> Maps:
+        def urging(old: Any, new: Any) -> Iterator[Key]:  # noqa: ANN401 - objects of the watched kind
+            for key in maps(old, new):
+                urge(key)
+                yield key
+
+        return urging
+
+    def of_dpu(old: DPU | None, new: DPU | None) -> Iterable[Key]:
+        """A DPU that has got further, or has broken down, is to be counted; what it is asked for is another matter."""
+        if _wishes(old) != _wishes(new):
+            return at_once(concerned.by_dpu)(old, new)
+        return _owner_key(new) if new is not None and _progress(old) != _progress(new) else ()
+
     return [
         Watch(kind=DPUSet, maps=_nobody, indexes={
             BY_COLLISION_LABEL: _collision_value, WITH_CLUSTER_SELECTOR: _with_cluster_selector,
         }),
-        Watch(kind=DPU, maps=concerned.by_dpu, indexes={
+        Watch(kind=DPU, maps=of_dpu, indexes={
             BY_OWNER: owner_index, BY_DEVICE: _device_index, BY_COLLISION: _collision_index,
         }),
-        Watch(kind=DPUDevice, maps=concerned.by_device, indexes={BY_NODE: _node_index}),
-        Watch(kind=DPUNode, maps=concerned.by_node, indexes={BY_LABEL: _label_index}),
-        Watch(kind=DPUCluster, maps=concerned.by_cluster),
-        Watch(kind=DPFOperatorConfig, maps=concerned.by_config),
+        Watch(kind=DPUDevice, maps=at_once(concerned.by_device), indexes={BY_NODE: _node_index}),
+        Watch(kind=DPUNode, maps=at_once(concerned.by_node), indexes={BY_LABEL: _label_index}),
+        Watch(kind=DPUCluster, maps=at_once(concerned.by_cluster)),
+        Watch(kind=DPFOperatorConfig, maps=at_once(concerned.by_config)),
     ]
 
 
@@ -57,8 +78,6 @@ class _Concerned:
 
     def by_dpu(self, old: DPU | None, new: DPU | None) -> Iterator[Key]:
         """Its DPUSet; the others that want the device hear of its coming and going, and of another owner."""
-        if _dpu_facts(old) == _dpu_facts(new):
-            return
         both = [dpu for dpu in (old, new) if dpu is not None]
         for dpu in both:
             yield from _owner_key(dpu)
@@ -189,18 +208,25 @@ def _with_cluster_selector(dpuset: DPUSet) -> Iterable[str]:
     return ("",) if cluster is not None and cluster.selector is not None else ()
 
 
-def _dpu_facts(dpu: DPU | None) -> object:
-    """What the planner reads of a DPU. Progress inside a phase concerns nobody here."""
+def _wishes(dpu: DPU | None) -> object:
+    """What a DPU is asked for, by whom, and what is said about that; and whether it stays."""
     if dpu is None:
         return None
-    meta, ready = dpu.metadata, conditions.find(dpu.status.conditions, conditions.READY)
+    meta, annotations = dpu.metadata, dpu.metadata.annotations or {}
     return (
         meta.uid, meta.deletionTimestamp is None, meta.generation, meta.ownerReferences, meta.labels,
-        (meta.annotations or {}).get(names.LAST_APPLIED_LABELS_ANNOTATION),
-        (meta.annotations or {}).get(names.LAST_APPLIED_ANNOTATIONS_ANNOTATION),
-        dpu.spec, dpu.status.phase, dpu.status.outdated, dpu.status.observedGeneration == meta.generation,
-        ready.status if ready is not None else None,
+        annotations.get(names.LAST_APPLIED_LABELS_ANNOTATION),
+        annotations.get(names.LAST_APPLIED_ANNOTATIONS_ANNOTATION), dpu.spec, dpu.status.outdated,
     )
+
+
+def _progress(dpu: DPU | None) -> object:
+    """How far it is. What happens inside a phase concerns nobody here."""
+    if dpu is None:
+        return None
+    ready = conditions.find(dpu.status.conditions, conditions.READY)
+    has_noticed = dpu.status.observedGeneration == dpu.metadata.generation
+    return phase(dpu), ready.status if ready is not None else None, has_noticed
 
 
 def _device_facts(device: DPUDevice | None) -> object:

@@ -13,15 +13,19 @@ from dpf.api.dpu import DPU
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpuset import DPUSet
-from dpf.api.meta import Object
+from dpf.api.meta import Key, Object
 from dpf.kube.cache import Cache
 from dpf.kube.client import Listing
 from dpf.provisioning.dpuset import watches
 
 
+def nothing(_: Key) -> None:
+    """Nobody rests."""
+
+
 def a_cache(*objects: Object) -> Cache:
     cache = Cache("host")
-    for watch in watches.build(lambda: cache):
+    for watch in watches.build(lambda: cache, nothing):
         store = cache.register(watch.kind, indexes=watch.indexes)
         store.replace(Listing(tuple(o for o in objects if type(o) is watch.kind), "1"))
     return cache
@@ -30,7 +34,7 @@ def a_cache(*objects: Object) -> Cache:
 def concerned(cache: Cache, old: Any, new: Any) -> set[str]:
     """Names of the DPUSets that hear that `old` became `new`."""
     kind = type(new if new is not None else old)
-    (maps,) = [watch.maps for watch in watches.build(lambda: cache) if watch.kind is kind]
+    (maps,) = [watch.maps for watch in watches.build(lambda: cache, nothing) if watch.kind is kind]
     keys = list(maps(old, new))
     assert all(key.namespace == NAMESPACE for key in keys)
     return {key.name for key in keys}
@@ -74,6 +78,28 @@ def test_a_dpu_concerns_its_set_and_when_it_comes_or_goes_those_that_want_its_de
     assert concerned(cache, None, dpu) == concerned(cache, dpu, None) == {"all", "zone1"}
     assert concerned(cache, dpu, some.a_dpu("n-d", device="d", node="n", owner="zone1", phase="Error")) == {"zone1"}
     assert concerned(cache, dpu, some.a_dpu("n-d", device="d", node="n", owner="all")) == {"all", "zone1"}
+
+
+@pytest.mark.parametrize("new", [
+    some.a_dpu(phase="Error"), some.a_dpu(ready=False), some.a_dpu(observed=None), some.a_dpu(generation=2),
+    some.a_dpu(deleting=True), some.a_dpu(labels={"a": "b"}), some.a_dpu(dpuFlavor="another"),
+    some.a_dpu(outdated={"timeStamp": "2026-01-01T00:00:00Z", "reason": "OutdatedBFB", "message": "x"}),
+])
+def test_its_set_hears_of_all_that_it_reads_of_a_dpu(new: DPU) -> None:
+    cache = a_cache(*SETS)
+    assert concerned(cache, some.a_dpu(), new) == concerned(cache, new, some.a_dpu()) == {"dpuset-dk"}
+
+
+def test_only_what_is_to_be_acted_on_ends_a_rest() -> None:
+    urged: list[str] = []
+    cache = a_cache(*SETS, NODE)
+    by_kind = {watch.kind: watch.maps for watch in watches.build(lambda: cache, lambda key: urged.append(key.name))}
+    list(by_kind[DPU](some.a_dpu(), some.a_dpu(phase="Error", ready=False, observed=None)))
+    assert urged == []
+    list(by_kind[DPU](some.a_dpu(), some.a_dpu(deleting=True)))
+    assert urged == ["dpuset-dk", "dpuset-dk"]
+    list(by_kind[DPUDevice](None, DEVICE))
+    assert set(urged) == {"dpuset-dk", "all", "zone1"}
 
 
 def test_those_that_wait_for_a_device_hear_of_its_end_also_when_it_is_gone_itself() -> None:
@@ -120,5 +146,5 @@ def test_a_cluster_concerns_those_that_choose_and_the_configuration_all() -> Non
 
 
 def test_every_kind_that_is_read_is_watched() -> None:
-    kinds = {watch.kind for watch in watches.build(lambda: Cache("host"))}
+    kinds = {watch.kind for watch in watches.build(lambda: Cache("host"), nothing)}
     assert {DPUSet, DPU, DPUDevice, DPUNode} <= kinds
