@@ -188,7 +188,8 @@ STATUSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "dpuStatistics": {"OS Installing": 2}, "observedGeneration": 1, "conditions": CONDITIONS}),
     "dpu": (dpu(), {
         "phase": "Config FW Parameters", "previousPhase": "Initialize Interface",
-        "outdated": {"timeStamp": TIME, "reason": "OutdatedBFB", "message": "BFB a, wanted b"}, "conditions": CONDITIONS,
+        "outdated": {"timeStamp": TIME, "reason": "OutdatedBFB", "message": "BFB a, wanted b"},
+        "conditions": CONDITIONS,
         "operationalConditions": CONDITIONS, "observedGeneration": 1, "bfbFile": "a", "bfCFGFile": "b",
         "bfbVersion": "c", "pciDevice": "d", "dpfVersion": "v26.1.0", "requiredReset": True,
         "firmware": {"bmc": "a", "nic": "b", "uefi": "c"}, "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],

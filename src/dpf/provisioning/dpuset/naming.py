@@ -7,18 +7,17 @@ Source: behaviour-provisioning.md section 3.1.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 import msgspec
 
 from dpf.api import names
 from dpf.api.dpuset import DPUTemplate
+from dpf.runtime import digest
 
 NAME_LIMIT: Final = 253
 LABEL_VALUE_LIMIT: Final = 63
 _LABEL_NAME_LIMIT: Final = 63
-_DIGEST_LENGTH: Final = 10
 _COLLISION_PREFIX_LENGTH: Final = len(names.COLLISION_DPUSET_LABEL_PREFIX.partition("/")[2])
 
 
@@ -28,29 +27,19 @@ def dpu_name(node: str, device: str) -> str:
     if len(name) <= NAME_LIMIT:
         return name
     room = NAME_LIMIT - len(device) - 1
-    return f"{_fit(node, room)}-{device}" if room > _DIGEST_LENGTH + 1 else _fit(name, NAME_LIMIT)
+    return f"{digest.fit(node, room)}-{device}" if room > digest.LENGTH + 1 else digest.fit(name, NAME_LIMIT)
 
 
 def label_value(name: str) -> str:
     """`name` as the value of a label; names that the API admits are short enough as they are."""
-    return _fit(name, LABEL_VALUE_LIMIT)
+    return digest.fit(name, LABEL_VALUE_LIMIT)
 
 
 def collision_label(dpuset: str) -> str:
     """Key of the label that a DPUSet puts on another's DPU whose device it wants as well."""
-    return f"{names.COLLISION_DPUSET_LABEL_PREFIX}{_fit(dpuset, _LABEL_NAME_LIMIT - _COLLISION_PREFIX_LENGTH)}"
+    return f"{names.COLLISION_DPUSET_LABEL_PREFIX}{digest.fit(dpuset, _LABEL_NAME_LIMIT - _COLLISION_PREFIX_LENGTH)}"
 
 
 def template_hash(template: DPUTemplate) -> str:
     """Ten digits that change when the template says something else; not with the order of keys, nor with defaults."""
-    return _digest(msgspec.json.encode(template, order="sorted"))
-
-
-def _fit(name: str, limit: int) -> str:
-    if len(name) <= limit:
-        return name
-    return f"{name[: limit - _DIGEST_LENGTH - 1].rstrip('-._')}-{_digest(name.encode())}"
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:_DIGEST_LENGTH]
+    return digest.short(msgspec.to_builtins(template))

@@ -23,7 +23,7 @@ import msgspec
 from dpf.api import core, names
 from dpf.api.dpuservicecredentialrequest import DPUServiceCredentialRequest, SecretType
 from dpf.api.meta import Key, Object, object_key
-from dpf.services import digest
+from dpf.runtime import digest
 from dpf.services.credentialrequest.snapshot import Endpoint, Place, Snapshot
 from dpf.services.credentialrequest.wanted import Wanted
 

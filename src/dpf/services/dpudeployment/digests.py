@@ -15,7 +15,7 @@ import msgspec
 from dpf.api.dpudeployment import DeploymentSwitch
 from dpf.api.dpuserviceconfiguration import DPUServiceConfigurationSpec
 from dpf.api.dpuservicetemplate import DPUServiceTemplateSpec
-from dpf.services import digest
+from dpf.runtime import digest
 
 _ABOUT_THE_UPDATE: Final = ("upgradePolicy", "nodeEffect")
 """Says how an update is made, not what the service is."""

@@ -19,7 +19,7 @@ from typing import Final
 
 from dpf.api import names
 from dpf.api.meta import Key
-from dpf.services import digest
+from dpf.runtime import digest
 
 NAME_LIMIT: Final = 63
 SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"

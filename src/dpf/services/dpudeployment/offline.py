@@ -27,7 +27,7 @@ from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Condition, Key, Object, object_key
-from dpf.services import digest
+from dpf.runtime import digest
 from dpf.services.dpudeployment import naming, watches
 from dpf.services.dpudeployment.snapshot import Children, Dependency, Snapshot
 

@@ -16,7 +16,8 @@ from dpf.api import names
 from dpf.api.dpuservice import DPUService, DPUServiceSpec
 from dpf.api.meta import FreeForm, object_key
 from dpf.api.schema import QUANTITY_PATTERN
-from dpf.services import digest, values
+from dpf.runtime import digest
+from dpf.services import values
 from dpf.services.argocd import build
 from dpf.services.dpuservice.networks import NOTHING, Attachments
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.meta import Key, Object, object_key
-from dpf.services import digest
+from dpf.runtime import digest
 from dpf.services.argocd import build
 
 LABEL_LIMIT: Final = 63

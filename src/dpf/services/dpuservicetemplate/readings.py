@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dpf.api.meta import Key
+from dpf.runtime import digest as digests
 from dpf.runtime.clock import Clock
-from dpf.services import digest as digests
 from dpf.services.dpuservicetemplate import snapshot as values
 from dpf.services.dpuservicetemplate.snapshot import Failed, Outcome, Read, Reading
 from dpf.services.helm.port import Access, ChartError, Charts, Source

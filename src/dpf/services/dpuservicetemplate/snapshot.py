@@ -10,7 +10,7 @@ import msgspec
 
 from dpf.api import names
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
-from dpf.services import digest as digests
+from dpf.runtime import digest as digests
 from dpf.services.helm.port import ChartError
 
 KEPT: Final[tuple[str, ...]] = (names.DOCA_VERSION_ANNOTATION,)

@@ -1,6 +1,6 @@
-"""Short digests in names and service ids (behaviour-service.md 1.3).
+"""Short digests in names, ids and labels (behaviour-service.md 1.3).
 
-Pure. Called by the planners of services and deployments. A digest only has to be the same for the same input: it does
+Pure. Called by planners. A digest only has to be the same for the same input: it does
 not depend on the order of keys, and it protects nothing.
 """
 
@@ -26,4 +26,4 @@ def fit(name: str, limit: int) -> str:
     """`name` if it has at most `limit` characters, else its beginning and its digest, exactly as many or fewer."""
     if len(name) <= limit:
         return name
-    return f"{name[: limit - LENGTH - 1].rstrip('-.')}-{short(name)}"
+    return f"{name[: limit - LENGTH - 1].rstrip('-._')}-{short(name)}"

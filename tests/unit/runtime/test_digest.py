@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpf.services import digest
+from dpf.runtime import digest
 
 
 def test_digest_does_not_depend_on_the_order_of_keys() -> None:
