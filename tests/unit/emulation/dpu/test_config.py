@@ -22,11 +22,11 @@ JOINING_USER_DATA = f"""\
 #cloud-config
 hostname: dpu-7
 write_files:
-- path: /root/join
+- path: /opt/join
   content: |
     {JOIN}
 runcmd:
-- bash /root/join
+- bash /opt/join
 """
 
 
@@ -120,7 +120,7 @@ def test_base64_is_understood() -> None:
 
 def test_a_script_that_nothing_runs_has_no_effect() -> None:
     with pytest.raises(ConfigError, match="joins no cluster"):
-        booted(JOINING_USER_DATA.replace("- bash /root/join", "- echo /root/join"))
+        booted(JOINING_USER_DATA.replace("- bash /opt/join", "- echo /opt/join"))
 
 
 def test_a_unit_that_is_not_enabled_has_no_effect() -> None:
