@@ -245,19 +245,61 @@ async def test_a_service_account_in_the_way_is_looked_at_again() -> None:
         assert stage.is_ready(world)
 
 
-@pytest.mark.parametrize(("second", "field"), [
-    ({"secret": OTHER}, "serviceAccount"), ({"account": Key("services", "android")}, "secret"),
-], ids=["serviceAccount", "secret"])
-async def test_two_requests_for_one_name(second: dict[str, Any], field: str) -> None:
+async def test_two_requests_of_a_namespace_share_a_service_account() -> None:
+    """Each has its own Secret. The account goes with the request that made it, and the other one makes its own."""
+    world = stage.a_stage()
+    dpu = world.dpus[DPU]
+    world.host.add(stage.a_request())
+    async with stage.running(world) as manager:
+        world.host.add(stage.a_request("second", secret=OTHER))
+        await manager.settle()
+        assert stage.is_ready(world) and stage.is_ready(world, "second")
+        assert stage.accepts(dpu, stage.credential_in(stage.secret(world, OTHER)).token)
+        before = list(world.writes)
+        await world.clock.run_for(600)
+        await manager.settle()
+        assert world.writes == before, "neither takes the account from the other"
+
+        await remove_request(world, "second")
+        await manager.settle()
+        assert stage.accepts(dpu, stage.credential_in(stage.secret(world)).token)
+
+        world.host.add(stage.a_request("third", secret=OTHER))
+        await manager.settle()
+        await remove_request(world)
+        await manager.settle()
+        await world.clock.run_for(60)
+        await manager.settle()
+        assert stage.is_ready(world, "third")
+        assert stage.accepts(dpu, stage.credential_in(stage.secret(world, OTHER)).token)
+
+
+async def test_a_service_account_of_another_namespace_is_not_shared() -> None:
+    """Whoever may make requests in one namespace must not get the rights that were given in another."""
+    world = stage.a_stage()
+    world.host.add(stage.a_request())
+    stranger = stage.a_request("second", secret=OTHER)
+    metadata = msgspec.structs.replace(stranger.metadata, namespace="another-tenant")
+    async with stage.running(world) as manager:
+        world.host.add(msgspec.structs.replace(stranger, metadata=metadata))
+        await manager.settle()
+        found = [r for r in world.host.objects(DPUServiceCredentialRequest) if r.metadata.name == "second"]
+        said = next(c for c in found[0].status.conditions or () if c.type == ACCOUNT_CONDITION)
+        assert (
+            f"belongs to DPUServiceCredentialRequest {REQUEST}; choose another spec.serviceAccount" in said.message
+        )
+
+
+async def test_two_requests_for_one_secret() -> None:
     """The first keeps it; the second is told, takes nothing away when it goes, and gets it when the first is gone."""
+    second = {"account": Key("services", "android")}
     world = stage.a_stage()
     world.host.add(stage.a_request())
     async with stage.running(world) as manager:
         world.host.add(stage.a_request("second", **second))
         await manager.settle()
-        type_ = ACCOUNT_CONDITION if field == "serviceAccount" else SECRET_CONDITION
-        message = stage.condition(world, type_, "second").message
-        assert f"belongs to DPUServiceCredentialRequest {REQUEST}; choose another spec.{field}" in message
+        message = stage.condition(world, SECRET_CONDITION, "second").message
+        assert f"belongs to DPUServiceCredentialRequest {REQUEST}; choose another spec.secret" in message
         await remove_request(world, "second")
         await manager.settle()
         assert not exists(world, "second")

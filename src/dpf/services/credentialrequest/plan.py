@@ -172,6 +172,8 @@ def _make(snapshot: Snapshot, asked: Wanted, target: Place, now: datetime) -> Pl
 
 
 def _account_action(snapshot: Snapshot, asked: Wanted, target: Place) -> Action | None:
+    if _is_shared(snapshot, target):
+        return None
     desired = build.service_account(snapshot.key, asked)
     if isinstance(target.account, core.ServiceAccount) and diff.covers(target.account, desired):
         return None
@@ -264,7 +266,22 @@ def _foreign_account(snapshot: Snapshot, target: Place) -> str | None:
     account = target.account
     if not isinstance(account, core.ServiceAccount) or _account_belongs(snapshot, target, account):
         return None
+    if _is_shared(snapshot, target):
+        return None
     return _in_the_way(account, f"ServiceAccount {target.name} in {target.where}", "serviceAccount", snapshot.key)
+
+
+def _is_shared(snapshot: Snapshot, target: Place) -> bool:
+    """Whether another request of the same namespace has made the ServiceAccount.
+
+    Whoever may make requests there gets its token anyway. It goes with the request that made it; one that is left then
+    makes its own.
+    """
+    account = target.account
+    if not isinstance(account, core.ServiceAccount) or _account_belongs(snapshot, target, account):
+        return False
+    owner = credential.owner_of(account)
+    return owner is not None and owner.namespace == snapshot.key.namespace
 
 
 def _foreign_secret(snapshot: Snapshot, asked: Wanted) -> str | None:
