@@ -19,6 +19,7 @@ COMPONENT_LABEL: Final = "dpu.nvidia.com/component"
 IMAGE_PULL_SECRET_LABEL: Final = "dpu.nvidia.com/image-pull-secret"  # noqa: S105 - a label key
 EXPOSED_PORT_LABEL: Final = "dpu.nvidia.com/exposed-port-for-dpucluster"
 CONSUMED_BY_ANNOTATION: Final = "dpu.nvidia.com/consumed-by"
+CONSUMED_BY_UID_ANNOTATION: Final = "dpu.nvidia.com/consumed-by-uid"
 
 SERVICE_LABEL: Final = "svc.dpu.nvidia.com/service"
 INTERFACE_LABEL: Final = "svc.dpu.nvidia.com/interface"

@@ -7,17 +7,16 @@ eviction, and that settled objects are settled also with the defaults that the A
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
+from tests.support import grants
 from tests.support import maintenances as some
 from tests.support.apiserver import RealAPIServer
 from tests.support.world import NAMESPACE
-from tools.rbacgen import roles
 
 from dpf.api import core
 from dpf.api.dpudevice import DPUDevice
@@ -69,7 +68,9 @@ async def client(real_api_server: RealAPIServer) -> AsyncIterator[HTTPClient]:
 @asynccontextmanager
 async def controllers(client: HTTPClient) -> AsyncIterator[None]:
     """One process with our rights."""
-    ours = HTTPClient(kubeconfig.from_secret(await _grant(client), source="tests"), name="host")
+    permissions = tuple(permission for controller in CONTROLLERS for permission in controller.permissions)
+    content = await grants.grant(client, "dpunode-tests", NAMESPACE, permissions)
+    ours = HTTPClient(kubeconfig.from_secret(content, source="tests"), name="host")
     registry = ClusterRegistry(ours)
     manager = Manager(registry, ours, [
         DPURegistrationController(clusters=registry), DPUDeviceController(clusters=registry),
@@ -82,33 +83,6 @@ async def controllers(client: HTTPClient) -> AsyncIterator[None]:
     finally:
         await manager.stop(running)
         await registry.aclose()
-
-
-async def _grant(client: HTTPClient) -> bytes:
-    """The kubeconfig of a ServiceAccount with our rights and nothing else."""
-    us = ObjectMeta(name="dpf-dpunode-tests", namespace=NAMESPACE)
-    await client.apply(core.ServiceAccount(metadata=us), field_owner="tests")
-    permissions = tuple(p for controller in CONTROLLERS for p in controller.permissions)
-    needs = (
-        *roles.host_roles("dpunode-tests", permissions), *roles.host_roles("runtime-tests", roles.RUNTIME_NEEDS),
-    )
-    for role in needs:
-        await client.apply(role, field_owner="tests")
-        meta = ObjectMeta(name=role.metadata.name, namespace=role.metadata.namespace)
-        reference = core.RoleRef(apiGroup="rbac.authorization.k8s.io", kind=role.resource.kind, name=meta.name)
-        binding = core.ClusterRoleBinding if isinstance(role, core.ClusterRole) else core.RoleBinding
-        subject = core.Subject(kind="ServiceAccount", name=us.name, namespace=us.namespace)
-        await client.apply(binding(metadata=meta, roleRef=reference, subjects=[subject]), field_owner="tests")
-    given = await client.create_subresource(
-        core.ServiceAccount, us.name, us.namespace, subresource="token", body=core.TokenRequest(metadata=ObjectMeta())
-    )
-    authority = base64.b64encode(client.endpoint.ca_pem or b"").decode()
-    return msgspec.json.encode({
-        "clusters": [{"name": "host", "cluster": {
-            "server": client.endpoint.server, "certificate-authority-data": authority,
-        }}],
-        "users": [{"name": "us", "user": {"token": given.status.token}}],
-    })
 
 
 def _is(type_: str, status: str, text: str = "") -> Any:

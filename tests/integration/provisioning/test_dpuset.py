@@ -7,7 +7,6 @@ one the API server takes, and that a settled set is settled also with the defaul
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support import dpusets as some
+from tests.support import grants
 from tests.support.apiserver import RealAPIServer
 from tests.support.platform import EXAMPLES
 from tests.support.world import NAMESPACE
-from tools.rbacgen import roles
 
 from dpf.api import core
 from dpf.api.dpu import DPU
@@ -97,7 +96,8 @@ async def host(real_api_server: RealAPIServer) -> AsyncIterator[Host]:
     try:
         await manifests.ensure_crds(client, crds)
         await client.apply(core.Namespace(metadata=ObjectMeta(name=NAMESPACE)), field_owner="tests")
-        host = Host(client=client, ours=await _grant(client))
+        content = await grants.grant(client, "dpuset-tests", NAMESPACE, DPUSetController.permissions)
+        host = Host(client=client, ours=content)
         for n in (1, 2, 3):
             labels = {LABEL: "true"} if n < 3 else {}
             await host.put(some.a_node(f"worker{n}", **labels), some.a_device(f"mt{n}", f"worker{n}"))
@@ -109,33 +109,6 @@ async def host(real_api_server: RealAPIServer) -> AsyncIterator[Host]:
                 await client.delete(kind, obj.metadata.name, NAMESPACE)
     finally:
         await client.aclose()
-
-
-async def _grant(client: HTTPClient) -> bytes:
-    """The kubeconfig of a ServiceAccount with our rights and nothing else."""
-    us = ObjectMeta(name="dpf-dpuset-tests", namespace=NAMESPACE)
-    await client.apply(core.ServiceAccount(metadata=us), field_owner="tests")
-    needs = (
-        *roles.host_roles("dpuset-tests", DPUSetController.permissions),
-        *roles.host_roles("runtime-tests", roles.RUNTIME_NEEDS),
-    )
-    for role in needs:
-        await client.apply(role, field_owner="tests")
-        meta = ObjectMeta(name=role.metadata.name, namespace=role.metadata.namespace)
-        reference = core.RoleRef(apiGroup="rbac.authorization.k8s.io", kind=role.resource.kind, name=meta.name)
-        binding = core.ClusterRoleBinding if isinstance(role, core.ClusterRole) else core.RoleBinding
-        subject = core.Subject(kind="ServiceAccount", name=us.name, namespace=us.namespace)
-        await client.apply(binding(metadata=meta, roleRef=reference, subjects=[subject]), field_owner="tests")
-    given = await client.create_subresource(
-        core.ServiceAccount, us.name, us.namespace, subresource="token", body=core.TokenRequest(metadata=ObjectMeta())
-    )
-    authority = base64.b64encode(client.endpoint.ca_pem or b"").decode()
-    return msgspec.json.encode({
-        "clusters": [{"name": "host", "cluster": {
-            "server": client.endpoint.server, "certificate-authority-data": authority,
-        }}],
-        "users": [{"name": "us", "user": {"token": given.status.token}}],
-    })
 
 
 @asynccontextmanager

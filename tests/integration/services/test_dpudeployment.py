@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from tests.support import dpudeploymentnodes as nodes
 from tests.support import dpudeployments as some
+from tests.support import passes
 from tests.support.apiserver import RealAPIServer
 
 from dpf.api import core
@@ -135,8 +136,8 @@ async def test_a_whole_life(host: HTTPClient, connection: kubeconfig.Connection)
     assert all(protected and len(labels) == 1 for protected, labels in marks)
     metrics = Metrics()
     async with a_process(connection, metrics) as manager:
-        await _pass_over_everything(manager)
-    assert _writes(metrics) == {}
+        await passes.over_everything(manager)
+    assert passes.writes(metrics) == {}
 
     await host.delete(DPUDeployment, DEPLOYMENT.name, DEPLOYMENT.namespace)
     async with at_work(connection):
@@ -148,20 +149,3 @@ async def test_a_whole_life(host: HTTPClient, connection: kubeconfig.Connection)
     for obj in (nodes.a_dpunode(), *named):
         await host.delete(type(obj), obj.metadata.name, some.TENANT)
     assert (await host.list(DPUNode, some.TENANT)).items == ()
-
-
-async def _pass_over_everything(manager: Manager) -> None:
-    for controller in manager.controllers:
-        controller.enqueue_all()
-        passes = 0
-        while (key := controller.queue.take()) is not None:
-            await controller.work(key)
-            passes += 1
-        assert passes >= 2, "one that names all roots, and one for each root"
-
-
-def _writes(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    (family,) = metrics.writes.collect()
-    return {
-        tuple(sample.labels.values()): sample.value for sample in family.samples if sample.name.endswith("_total")
-    }

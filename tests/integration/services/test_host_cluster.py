@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support import dpuservices as some
+from tests.support import passes
 from tests.support.apiserver import RealAPIServer
 
 from dpf.api import core, names
@@ -175,8 +176,8 @@ async def test_a_settled_service_is_not_written_again(
 
     metrics = Metrics()
     async with a_process(connection, dpu, metrics) as manager:
-        await _pass_over_everything(manager)
-    assert _writes(metrics) == {}
+        await passes.over_everything(manager)
+    assert passes.writes(metrics) == {}
 
     await uninstall(host, connection, dpu)
     assert (await host.list(core.Service, some.TENANT)).items == ()
@@ -215,8 +216,8 @@ async def test_what_a_person_added_to_the_application_goes_for_good(
 
     metrics = Metrics()
     async with a_process(connection, dpu, metrics) as manager:
-        await _pass_over_everything(manager)
-    assert _writes(metrics) == {}
+        await passes.over_everything(manager)
+    assert passes.writes(metrics) == {}
     await uninstall(host, connection, dpu)
 
 
@@ -231,8 +232,8 @@ async def test_ports_without_a_node_are_not_written_again(
 
     metrics = Metrics()
     async with a_process(connection, dpu, metrics) as manager:
-        await _pass_over_everything(manager)
-    assert _writes(metrics) == {}
+        await passes.over_everything(manager)
+    assert passes.writes(metrics) == {}
     await uninstall(host, connection, dpu)
 
 
@@ -285,8 +286,8 @@ async def test_interfaces_are_claimed_counted_and_let_go(
 
     metrics = Metrics()
     async with a_process(connection, dpu, metrics) as manager:
-        await _pass_over_everything(manager)
-    assert _writes(metrics) == {}
+        await passes.over_everything(manager)
+    assert passes.writes(metrics) == {}
 
     await uninstall(host, connection, dpu)
     async with at_work(connection, dpu):
@@ -303,20 +304,3 @@ def _interfaces(service: DPUService) -> Condition:
 
 def _has_spoken(service: DPUService | None) -> bool:
     return service is not None and bool(service.status.conditions) and _interfaces(service).message != ""
-
-
-async def _pass_over_everything(manager: Manager) -> None:
-    (controller,) = manager.controllers
-    controller.enqueue_all()
-    passes = 0
-    while (key := controller.queue.take()) is not None:
-        await controller.work(key)
-        passes += 1
-    assert passes >= 2, "one that names all roots, and one for the only root"
-
-
-def _writes(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    (family,) = metrics.writes.collect()
-    return {
-        tuple(sample.labels.values()): sample.value for sample in family.samples if sample.name.endswith("_total")
-    }

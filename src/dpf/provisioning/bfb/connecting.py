@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from dpf.provisioning.bfb import sources
 from dpf.provisioning.bfb.sources import Source, SourceError
+from dpf.runtime.addresses import Reach
 
 TLS = Callable[[], ssl.SSLContext]
 """Makes the context for https."""
@@ -81,7 +82,7 @@ class Stop:
             raise Stopped
 
 
-def admit(source: Source, floor: sources.Reach | None, home: Source) -> tuple[Sequence[Address], sources.Reach]:
+def admit(source: Source, floor: Reach | None, home: Source) -> tuple[Sequence[Address], Reach]:
     """The addresses of a host: judged here, and then connected to, for a name may resolve differently the next time.
 
     Raises FetchError.

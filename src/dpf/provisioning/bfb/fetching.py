@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urljoin
 from dpf.provisioning.bfb import connecting, sources
 from dpf.provisioning.bfb.connecting import DEFAULT, TLS, FetchError, Limits, Stop, Stopped
 from dpf.provisioning.bfb.sources import Source, SourceError
+from dpf.runtime.addresses import Reach
 
 _PIECE: Final = 1 << 20
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -54,7 +55,7 @@ def fetch(
     `tls` makes the context for https; None means the system's authorities.
     """
     home = source = _parse(url)
-    floor: sources.Reach | None = None
+    floor: Reach | None = None
     for _ in range(limits.redirects + 1):
         addresses, floor = connecting.admit(source, floor, home)
         with closing(connecting.connect(source, addresses, stop, limits, tls)) as connection:

@@ -6,28 +6,18 @@ server; one that answers with a redirect is a stranger, and leads at most to whe
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Final
 from urllib.parse import urlsplit
+
+from dpf.runtime.addresses import Reach, reach
 
 PORTS: Final = {"http": 80, "https": 443}
 
 
 class SourceError(Exception):
     """Nothing can be fetched from there; the text is for people."""
-
-
-class Reach(IntEnum):
-    """Where an address lies. Greater is further inside."""
-
-    PUBLIC = 0
-    PRIVATE = 1
-    """Addresses of a site."""
-    LOCAL = 2
-    """This machine and its link: loopback, link-local (metadata services), and what is no host's address at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +73,3 @@ def admit(source: Source, addresses: Iterable[str], floor: Reach | None, *, home
             "Name that server itself in spec.url"
         )
     return found if floor is None else floor
-
-
-def reach(address: str) -> Reach:
-    """Where this address lies. Raises ValueError for what is no address."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or ip
-    if ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip.is_reserved:
-        return Reach.LOCAL
-    return Reach.PUBLIC if ip.is_global else Reach.PRIVATE

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dpf.api import names, provisioning
+from dpf.api.dpfoperatorconfig import DeploymentMode, DPFOperatorConfig
 from dpf.api.dpudeployment import NODE_EFFECT_RULE, DeploymentNodeEffect, DPUs, DPUSetEntry
 from dpf.api.dpuset import (
     MAX_UNAVAILABLE_NUMBER,
@@ -112,6 +113,11 @@ def plan_step(parent: Parent, rollouts: Iterable[Rollout], state: Progress) -> S
         actions=children.without_writes(actions, _removals(parent, held), problems=bool(problems)),
         findings=tuple(Finding(severity=Severity.INVALID, message=text) for text in problems),
     )
+
+
+def is_zero_trust(config: DPFOperatorConfig | None) -> bool:
+    """Whether hosts are not trusted in this installation, so that DPUs are held instead of drained."""
+    return config is not None and config.spec is not None and config.spec.deploymentMode == DeploymentMode.ZERO_TRUST
 
 
 def device_labels(selector: Mapping[str, str]) -> dict[str, str]:

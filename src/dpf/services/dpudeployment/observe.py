@@ -30,7 +30,7 @@ from dpf.api.meta import Key, Object, object_key
 from dpf.kube import errors
 from dpf.kube.cache import Cache
 from dpf.kube.client import Client
-from dpf.services.dpudeployment import dependencies, interfaces, naming, plan, revisions, services, watches
+from dpf.services.dpudeployment import dependencies, dpusets, interfaces, naming, plan, revisions, services, watches
 from dpf.services.dpudeployment.snapshot import Children, Dependency, Snapshot
 
 T = TypeVar("T", bound=Object)
@@ -44,7 +44,7 @@ async def snapshot(cache: Cache, client: Client, deployment: DPUDeployment) -> S
     """One look at the world around `deployment`. Raises kube.errors.Error when the host cluster does not answer."""
     found = dataclasses.replace(
         _named(cache, deployment), children=_children(cache, deployment), marked=_marked(cache, object_key(deployment)),
-        zero_trust=any(map(watches.is_zero_trust, cache.list(DPFOperatorConfig))),
+        zero_trust=any(map(dpusets.is_zero_trust, cache.list(DPFOperatorConfig))),
     )
     if deployment.metadata.deletionTimestamp is not None:
         return await _remaining(client, found)

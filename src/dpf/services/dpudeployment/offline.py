@@ -28,7 +28,7 @@ from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Condition, Key, Object, object_key
 from dpf.runtime import digest
-from dpf.services.dpudeployment import naming, watches
+from dpf.services.dpudeployment import dpusets, naming
 from dpf.services.dpudeployment.snapshot import Children, Dependency, Snapshot
 
 T = TypeVar("T", bound=Object)
@@ -139,7 +139,7 @@ def _around(
     kept = {(type(obj), object_key(obj)) for obj in mine}
     return Snapshot(
         deployment=deployment,
-        zero_trust=any(watches.is_zero_trust(obj) for obj in found.values() if isinstance(obj, DPFOperatorConfig)),
+        zero_trust=any(dpusets.is_zero_trust(obj) for obj in found.values() if isinstance(obj, DPFOperatorConfig)),
         bfb=_named(near, BFB).get(dpus.bfb or "") if dpus else None,
         bluefield_software=_named(near, BlueFieldSoftware).get(dpus.blueFieldSoftware or "") if dpus else None,
         flavor=_named(near, DPUFlavor).get(dpus.flavor or "") if dpus else None,

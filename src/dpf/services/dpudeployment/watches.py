@@ -13,13 +13,13 @@ from typing import Any, Final
 from dpf.api import names
 from dpf.api.bfb import BFB
 from dpf.api.bluefieldsoftware import BlueFieldSoftware
-from dpf.api.dpfoperatorconfig import DeploymentMode, DPFOperatorConfig
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.meta import Key, Object, object_key
 from dpf.runtime import conditions
 from dpf.runtime.reconciler import Watch
-from dpf.services.dpudeployment import dependencies, naming
+from dpf.services.dpudeployment import dependencies, dpusets, naming
 
 BY_DEPENDENCY: Final = "dpudeployment-by-dependency"
 """DPUDeployments by everything that they name, see `dependency_value`."""
@@ -40,7 +40,7 @@ def build(keys: Callable[[], Iterable[Key]], lookup: Lookup) -> list[Watch]:
     """All watches. `keys` names every DPUDeployment."""
 
     def of_config(old: DPFOperatorConfig | None, new: DPFOperatorConfig | None) -> Iterable[Key]:
-        return keys() if is_zero_trust(old) != is_zero_trust(new) else ()
+        return keys() if dpusets.is_zero_trust(old) != dpusets.is_zero_trust(new) else ()
 
     def of_child(old: Object | None, new: Object | None) -> Iterable[Key]:
         if _child_facts(old) == _child_facts(new):
@@ -64,11 +64,6 @@ def build(keys: Callable[[], Iterable[Key]], lookup: Lookup) -> list[Watch]:
         *(Watch(kind=kind, maps=of_child, indexes={BY_OWNER: owner_index}) for kind in dependencies.CHILD_KINDS),
         *(Watch(kind=kind, maps=of_dependency, indexes={BY_CONSUMER: consumer_index}) for kind in dependencies.KINDS),
     ]
-
-
-def is_zero_trust(config: DPFOperatorConfig | None) -> bool:
-    """Whether hosts are not trusted in this installation."""
-    return config is not None and config.spec is not None and config.spec.deploymentMode == DeploymentMode.ZERO_TRUST
 
 
 def dependency_value(kind: type[Object], key: Key) -> str:

@@ -28,7 +28,6 @@ from dpf.services.dpuservice.fleet import Unusable
 from dpf.services.dpuservice.networks import NOTHING, Attachments
 from dpf.services.dpuservice.snapshot import Snapshot
 
-CLAIM_UID_ANNOTATION: Final = f"{names.CONSUMED_BY_ANNOTATION}-uid"
 RESOURCE: Final = "dpuserviceinterfaces.svc.dpu.nvidia.com"
 EXPECTED_FOR_S: Final = 10.0
 """How long a DPUDeployment that makes many services at a time may take for the interfaces of one."""
@@ -47,7 +46,7 @@ def consumer(interface: DPUServiceInterface) -> str:
 
 def is_our_claim(interface: DPUServiceInterface) -> bool:
     """Whether a DPUService that existed claimed the interface, rather than a person or another program."""
-    return bool(consumer(interface)) and CLAIM_UID_ANNOTATION in (interface.metadata.annotations or {})
+    return bool(consumer(interface)) and names.CONSUMED_BY_UID_ANNOTATION in (interface.metadata.annotations or {})
 
 
 def resolve(snapshot: Snapshot) -> Attachments | str:
@@ -89,7 +88,8 @@ def plan_claims(snapshot: Snapshot) -> Iterator[Patch]:
     mine = snapshot.key.name
     for found in sorted(_usable(snapshot), key=object_key):
         if consumer(found) != mine:
-            claim = {names.CONSUMED_BY_ANNOTATION: mine, CLAIM_UID_ANNOTATION: snapshot.service.metadata.uid or ""}
+            uid = snapshot.service.metadata.uid or ""
+            claim = {names.CONSUMED_BY_ANNOTATION: mine, names.CONSUMED_BY_UID_ANNOTATION: uid}
             yield _annotate(found, claim, because=f"DPUService {snapshot.key} uses the interface")
 
 
@@ -97,7 +97,7 @@ def plan_release(snapshot: Snapshot, keep: Collection[str] = ()) -> Iterator[Pat
     """Takes back the service's own claims, except on interfaces named in `keep`."""
     for interface in snapshot.interfaces.claimed:
         if interface.metadata.name not in keep and consumer(interface) == snapshot.key.name:
-            claim = dict.fromkeys((names.CONSUMED_BY_ANNOTATION, CLAIM_UID_ANNOTATION))
+            claim = dict.fromkeys((names.CONSUMED_BY_ANNOTATION, names.CONSUMED_BY_UID_ANNOTATION))
             yield _annotate(interface, claim, because=f"DPUService {snapshot.key} does not use the interface any more")
 
 

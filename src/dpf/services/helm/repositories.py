@@ -13,7 +13,8 @@ from typing import Final
 
 from yarl import URL
 
-from dpf.services.helm import addresses, https, oci, transport
+from dpf.runtime import addresses
+from dpf.services.helm import https, oci, transport
 from dpf.services.helm.port import Access, ChartError, Charts, Source
 
 _AT_A_TIME: Final = 4

@@ -27,7 +27,8 @@ from yarl import URL
 
 from dpf.kube import credentials as kubecredentials
 from dpf.kube import errors
-from dpf.services.helm import addresses, inflate
+from dpf.runtime import addresses
+from dpf.services.helm import inflate
 from dpf.services.helm.port import Access, ChartError, Credentials
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

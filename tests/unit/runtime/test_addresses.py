@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from dpf.services.helm.addresses import Reach, reach
+from dpf.runtime.addresses import Reach, reach
 
 
 @pytest.mark.parametrize(("address", "where"), [
     ("8.8.8.8", Reach.PUBLIC),
     ("2606:4700::1111", Reach.PUBLIC),
+    ("93.184.216.34", Reach.PUBLIC),
+    ("2606:4700::1", Reach.PUBLIC),
+    ("10.1.2.3", Reach.PRIVATE),
+    ("192.168.0.1", Reach.PRIVATE),
     ("10.0.0.1", Reach.PRIVATE),
     ("192.168.1.1", Reach.PRIVATE),
     ("100.64.0.1", Reach.PRIVATE),

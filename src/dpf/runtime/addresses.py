@@ -1,7 +1,8 @@
-"""How far inside a network an address lies, to judge where a repository may send us.
+"""How far inside a network an address lies, to judge where a server may send us.
 
-Pure. Called by `transport`. Whoever writes an object may name any repository, also one on this machine; a repository
-that answers with a redirect is a stranger, and leads at most to where its own address lies (docs/adr/0010).
+Pure. Called by whatever fetches what an object names. Its author may name any server, also one on this machine; a
+server that answers with a redirect is a stranger, and leads at most to where its own address lies (docs/adr/0010 and
+0012).
 """
 
 from __future__ import annotations
