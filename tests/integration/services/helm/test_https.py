@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.support import chartservers
 from tests.support.chartservers import ANNOTATIONS, INDEX, Site, endless, hanging, page, redirect, status
 
-from dpf.services.helm import addresses
+from dpf.runtime import addresses
 from dpf.services.helm.port import Access, ChartError, Source
 from dpf.services.helm.repositories import Repositories
 from dpf.services.helm.transport import Limits

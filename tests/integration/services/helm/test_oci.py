@@ -20,7 +20,7 @@ from tests.support.chartservers import (
     status,
 )
 
-from dpf.services.helm import addresses
+from dpf.runtime import addresses
 from dpf.services.helm.oci import registry_url
 from dpf.services.helm.port import Access, ChartError, Source
 from dpf.services.helm.repositories import Repositories
