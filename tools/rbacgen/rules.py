@@ -9,31 +9,33 @@ from typing import Final
 from dpf.api.core import PolicyRule
 from dpf.runtime.reconciler import Permission
 
-VERB_ORDER: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
+VERB_ORDER: Final = ("get", "list", "watch", "create", "update", "patch", "delete", "approve")
 
 SUBRESOURCE_VERBS: Final[Mapping[str, tuple[str, ...]]] = {
     "status": ("patch",),
     "finalizers": ("update",),
+    "approval": ("patch",),
 }
-"""What a subresource needs, whatever the verbs on the object: status is only ever patched, and `finalizers` with
-`update` is what the API server asks of whoever sets a blocking owner reference. Others follow the object's verbs."""
+"""What a subresource needs, whatever the verbs on the object: status and approval are only ever patched, and
+`finalizers` with `update` is what the API server asks of whoever sets a blocking owner reference. Others follow the
+object's verbs."""
 
 
 def build_rules(permissions: Iterable[Permission]) -> list[PolicyRule]:
-    """As few rules as say exactly this: resources of one group that share their verbs share a rule.
+    """As few rules as say exactly this: resources of one group that share their verbs and names share a rule.
 
     Raises ValueError for a verb that RBAC does not know.
     """
-    allowed: dict[tuple[str, str], set[str]] = defaultdict(set)
+    allowed: dict[tuple[str, str, tuple[str, ...]], set[str]] = defaultdict(set)
     for permission in permissions:
         for resource, verbs in _resources(permission):
-            allowed[permission.kind.resource.group, resource].update(verbs)
-    shared: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
-    for (group, resource), union in sorted(allowed.items()):
-        shared[group, _ordered(union)].append(resource)
+            allowed[permission.kind.resource.group, resource, permission.names].update(verbs)
+    shared: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = defaultdict(list)
+    for (group, resource, names), union in sorted(allowed.items()):
+        shared[group, _ordered(union), names].append(resource)
     return [
-        PolicyRule(apiGroups=[group], resources=resources, verbs=list(verbs))
-        for (group, verbs), resources in sorted(shared.items(), key=lambda item: (item[0][0], item[1]))
+        PolicyRule(apiGroups=[group], resources=resources, resourceNames=list(names) or None, verbs=list(verbs))
+        for (group, verbs, names), resources in sorted(shared.items(), key=lambda item: (item[0][0], item[1]))
     ]
 
 

@@ -477,6 +477,12 @@ class CertificateSigningRequest(Object, kw_only=True):
     status: CertificateSigningRequestStatus = CertificateSigningRequestStatus()
 
 
+class Signer(Object):
+    """certificates.k8s.io signers: no stored kind, the name under which RBAC knows who may approve for which signer."""
+
+    resource: ClassVar[Resource] = Resource("certificates.k8s.io", "v1", "Signer", "signers", namespaced=False)
+
+
 class PolicyRule(Model):
     """rbac.authorization.k8s.io/v1 PolicyRule."""
 

@@ -19,7 +19,7 @@ class ConditionType(StrEnum):
     """The DPU can vouch for the identity of its pods."""
     READY_FOR_REBOOT = "ReadyForReboot"
     """Nothing on the DPU speaks against a reboot."""
-    REBOOT_METHOD_DISCOVERED = "RebootMethodDiscovered"
+    REBOOT_METHOD_DISCOVERY = "RebootMethodDiscovery"
     """It is known what has to restart."""
     EW_NIC_FIRMWARE_INSTALLED = "EWNicFirmwareInstalled"
     """The east-west card has its firmware."""

@@ -28,6 +28,8 @@ class ConditionType(StrEnum):
     """The API server of the cluster answers; written by the health check."""
     KEEPALIVED_READY = "KeepalivedReady"
     """The virtual address of the API server is up; written by a cluster manager that was asked for one."""
+    UPGRADED = "Upgraded"
+    """The control plane runs the wanted Kubernetes version; written by a cluster manager that upgrades in place."""
 
 
 class ConditionReason(StrEnum):
@@ -39,6 +41,8 @@ class ConditionReason(StrEnum):
     """A static cluster names no kubeconfig Secret."""
     CLUSTER_NOT_READY = "ClusterNotReady"
     """The control plane is not up yet."""
+    DEPLOYED = "Deployed"
+    """What carries the virtual address is deployed."""
     HEALTH_CHECK_PASSED = "HealthCheckPassed"
     """The API server answered."""
     HEALTH_CHECK_FAILED = "HealthCheckFailed"

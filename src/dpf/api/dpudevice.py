@@ -46,6 +46,8 @@ class ConditionReason(StrEnum):
     """The BMC is wiping itself."""
     FACTORY_RESET_FAILED = "FactoryResetFailed"
     """The BMC did not wipe itself."""
+    BMC_MANAGER_DATE_TIME_UNSYNCHRONIZED = "BMCManagerDateTimeUnsynchronized"
+    """The BMC's clock and ours differ by more than a minute."""
     CREDENTIALS_VALID = "CredentialsValid"
     """The BMC accepted the password."""
     CREDENTIALS_SECRET_NOT_FOUND = "CredentialsSecretNotFound"  # noqa: S105 - a reason

@@ -114,6 +114,7 @@ REBOOT_METHODS_PER_DPU_ANNOTATION: Final = "provisioning.dpu.nvidia.com/reboot-m
 POWERCYCLE_COMMAND_ANNOTATION: Final = "provisioning.dpu.nvidia.com/powercycle-command"
 REBOOT_COMMAND_ANNOTATION: Final = "provisioning.dpu.nvidia.com/reboot-command"
 ARM_RESTART_TRACKER_ANNOTATION: Final = "provisioning.dpu.nvidia.com/arm-restart-tracker"
+INSTALL_TRACKER_ANNOTATION: Final = "provisioning.dpu.nvidia.com/install-tracker"
 FORCE_FW_UPDATE_ANNOTATION: Final = "provisioning.dpu.nvidia.com/force-fw-update"
 ALLOW_FIRMWARE_RESET_REBOOT_ANNOTATION: Final = "provisioning.dpu.nvidia.com/allow-firmware-reset-reboot"
 LAST_APPLIED_LABELS_ANNOTATION: Final = "provisioning.dpu.nvidia.com/last-applied-labels-on-dpu"

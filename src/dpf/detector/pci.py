@@ -42,12 +42,13 @@ def cards(sysfs: Path) -> tuple[Card, ...]:
         raise Unreadable(f"cannot list {root}: {error.strerror}; is sysfs mounted there?") from None
     found: dict[str, Path] = {}
     for function in functions:
-        if _is_card(function):
+        if is_card(function):
             found.setdefault(_slot(function), function)
     return tuple(_card(slot, first) for slot, first in sorted(found.items()))
 
 
-def _is_card(function: Path) -> bool:
+def is_card(function: Path) -> bool:
+    """Whether the function of a device, a folder of the bus, is one of a DPU."""
     return _text(function / "device") in DEVICES and _text(function / "vendor") in (_VENDOR, "")
 
 
@@ -59,11 +60,14 @@ def _slot(function: Path) -> str:
 def _card(slot: str, function: Path) -> Card:
     """The first function of a card is its first physical function."""
     product = vpd.parse(_bytes(function / "vpd"))
-    return Card(address=slot, pf0_name=_interface(function), serial=product.serial, part=product.part)
+    return Card(address=slot, pf0_name=interface(function), serial=product.serial, part=product.part)
 
 
-def _interface(function: Path) -> str:
-    """The network interface without a representor's suffix comes first; a function without a driver has none."""
+def interface(function: Path) -> str:
+    """Name of its network interface; "" when it has none, as without a driver.
+
+    The one without a representor's suffix comes first.
+    """
     try:
         names = sorted(path.name for path in (function / "net").iterdir())
     except OSError:

@@ -145,7 +145,7 @@ class Manager:
     async def _run(self, controller: Controller) -> None:
         await self._synced_or_stopping(controller)
         async with asyncio.TaskGroup() as group:
-            for number in range(self._settings.workers):
+            for number in range(controller.reconciler.workers or self._settings.workers):
                 group.create_task(controller.run_worker(), name=f"{controller.reconciler.name} worker {number}")
 
     async def _synced_or_stopping(self, controller: Controller) -> None:

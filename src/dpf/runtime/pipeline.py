@@ -83,6 +83,7 @@ class Pipeline:
         patch = statuspatch.compute(
             root, reconciler.status(snapshot, plan, applied, now), types=reconciler.condition_types,
             observes_generation=reconciler.observes_generation, now=rfc3339(now),
+            keeps_unseen=reconciler.keeps_unseen_conditions,
         )
         version = root.metadata.resourceVersion
         if patch is not None:

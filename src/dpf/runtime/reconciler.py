@@ -42,7 +42,8 @@ class Watch:
 class Permission:
     """Verbs on one kind; `tools/rbacgen` writes Roles from these.
 
-    `everywhere` means DPU clusters. `namespace` narrows it to one namespace, where that is known beforehand.
+    `everywhere` means DPU clusters. `namespace` narrows it to one namespace, where that is known beforehand, `names` to
+    objects of these names.
     """
 
     kind: type[Object]
@@ -50,6 +51,7 @@ class Permission:
     everywhere: bool = False
     namespace: str | None = None
     subresources: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +61,12 @@ class Verdict:
     `fields` are merged into `status` beside `conditions` and `observedGeneration`; None removes a field. The runtime
     adds `Ready` as the summary over `condition_types` when it is one of them and `states` does not name it. A
     controller writes only the types it declares, so that two of them may share the conditions of one kind.
+    `dropped` are conditions that are taken off, where unseen ones are not kept.
     """
 
     states: dict[str, State]
     fields: dict[str, Any] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
 
 
 class DriverError(Exception):
@@ -85,6 +89,12 @@ class Reconciler(ABC, Generic[K, S]):
     observes_generation: ClassVar[bool] = True
     """Whether the kind has status.observedGeneration."""
     resync_s: ClassVar[float] = 600.0
+    root_fields: str | None = None
+    """Field selector that narrows at the server which roots are watched at all; None: all of them."""
+    workers: ClassVar[int | None] = None
+    """Passes at the same time, where they wait for devices; None: as many as the manager lends to everybody."""
+    keeps_unseen_conditions: ClassVar[bool] = True
+    """Whether a condition of `condition_types` that no pass has found yet is written as Unknown, or not at all."""
 
     @property
     @abstractmethod

@@ -18,18 +18,22 @@ from dpf.runtime.reconciler import Verdict
 
 def compute(
     root: Object, verdict: Verdict, *, types: Sequence[str], observes_generation: bool, now: str,
+    keeps_unseen: bool = True,
 ) -> dict[str, Any] | None:
     """A merge patch of `status`, conditional on the resourceVersion of `root`; None when `root` says all that already.
 
     `types` are the condition types that this controller writes, in their order; others are left as they are. `Ready` is
-    summarized when it is among them and `verdict` does not name it. `now` is RFC 3339 UTC.
+    summarized when it is among them and `verdict` does not name it. Without `keeps_unseen` a condition that nobody has
+    found yet is not written, and one that the verdict drops goes. `now` is RFC 3339 UTC.
     Raises TypeError for a field that the kind's status does not have: a programming error.
     """
     status_type = _status_type(type(root))
     have: dict[str, Any] = msgspec.to_builtins(getattr(root, "status", None)) or {}
     want = {**have, **_fields(verdict, status_type)}
     generation = root.metadata.generation or 0
-    if types:
+    if not keeps_unseen:
+        types = _seen(root, verdict, types)
+    if types or verdict.dropped:
         want["conditions"] = _conditions(root, verdict, types, generation, now) or have.get("conditions")
     if observes_generation:
         want["observedGeneration"] = generation
@@ -57,17 +61,27 @@ def _fields(verdict: Verdict, status_type: type[msgspec.Struct]) -> dict[str, An
     return {name: msgspec.to_builtins(value) for name, value in verdict.fields.items()}
 
 
+def _seen(root: Object, verdict: Verdict, types: Sequence[str]) -> Sequence[str]:
+    """Of `types` those that stand on `root` already, or were found now."""
+    seen = {condition.type for condition in _carried(root)} - verdict.dropped | set(verdict.states)
+    return [type_ for type_ in types if type_ in seen]
+
+
+def _carried(root: Object) -> Sequence[Condition]:
+    return getattr(getattr(root, "status", None), "conditions", None) or ()
+
+
 def _conditions(
     root: Object, verdict: Verdict, types: Sequence[str], generation: int, now: str,
 ) -> list[dict[str, Any]] | None:
     """Conditions to write, or None when those of `root` say the same; their order alone is no reason to write."""
-    old: Sequence[Condition] = getattr(getattr(root, "status", None), "conditions", None) or ()
+    old = [condition for condition in _carried(root) if condition.type not in verdict.dropped]
     found = dict(verdict.states)
     merged = conditions.merge(types, old, found, generation=generation, now=now)
     if conditions.READY in types and conditions.READY not in found:
         found[conditions.READY] = conditions.summarize(types, merged, generation=generation)
         merged = conditions.merge(types, old, found, generation=generation, now=now)
-    if _by_type(merged) == _by_type(old):
+    if _by_type(merged) == _by_type(_carried(root)):
         return None
     return [_encode(condition) for condition in merged]
 

@@ -28,7 +28,7 @@ def declare(clusters: ClusterRegistry, controller: Controller) -> None:
     """Have everything cached that `controller` needs, and its queue fed."""
     reconciler = controller.reconciler
     cache = clusters.host.cache
-    cache.register(reconciler.kind)
+    cache.register(reconciler.kind, fields=reconciler.root_fields)
     cache.subscribe(reconciler.kind, controller.root_changed)
     watches = tuple(reconciler.watches)
     for watch in watches:

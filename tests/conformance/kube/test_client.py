@@ -7,6 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from dpf.api import core
 from dpf.api.core import ConfigMap, Namespace, Secret, ServiceAccount, TokenRequest, TokenRequestSpec
@@ -576,3 +580,44 @@ async def test_a_kind_that_is_not_served(cluster: Client, namespace: str) -> Non
     """The memory cluster serves every kind, so for it the missing object is what is not found."""
     with pytest.raises(errors.NotFound):
         await cluster.get(Unserved, "one", namespace)
+
+
+async def test_approving_a_signing_request_changes_its_conditions_and_nothing_else(cluster: Client) -> None:
+    request = base64.b64encode(signing_request("approved")).decode()
+    made = await cluster.create(core.CertificateSigningRequest(
+        metadata=ObjectMeta(generateName="conformance-"), spec=core.CertificateSigningRequestSpec(
+            request=request, signerName="example.com/nobody", usages=["client auth"],
+        ),
+    ))
+    approved = {"type": "Approved", "status": "True", "reason": "Test", "message": "Yes."}
+    changes = {
+        "metadata": {"resourceVersion": made.metadata.resourceVersion},
+        "status": {"certificate": "bm8=", "conditions": [approved]},
+    }
+
+    with pytest.raises(errors.NotFound):
+        await cluster.patch(
+            core.CertificateSigningRequest, "conformance-none", patch={"status": {}}, subresource="approval"
+        )
+    answered = await cluster.patch(
+        core.CertificateSigningRequest, made.metadata.name, patch=changes, subresource="approval"
+    )
+
+    assert [(c.type, c.status, c.reason, c.message) for c in answered.status.conditions or ()] == [
+        ("Approved", "True", "Test", "Yes.")
+    ]
+    assert answered.status.certificate is None
+    with pytest.raises(errors.Conflict):
+        await cluster.patch(
+            core.CertificateSigningRequest, made.metadata.name, patch=changes, subresource="approval"
+        )
+    await cluster.delete(core.CertificateSigningRequest, made.metadata.name)
+
+
+def signing_request(name: str) -> bytes:
+    """PEM of a PKCS #10 request."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signed = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(
+        ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()
+    )
+    return signed.public_bytes(serialization.Encoding.PEM)

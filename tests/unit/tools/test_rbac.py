@@ -32,8 +32,20 @@ TABLES: dict[str, tuple[list[Permission], list[core.PolicyRule]]] = {
          rule("svc.dpu.nvidia.com", ["dpuservices/finalizers"], "update"),
          rule("svc.dpu.nvidia.com", ["dpuservices/status"], "patch")]),
     "other-subresources-follow-the-object": (
-        [Permission(kind=core.CertificateSigningRequest, verbs=("update",), subresources=("approval",))],
-        [rule("certificates.k8s.io", ["certificatesigningrequests", "certificatesigningrequests/approval"], "update")]),
+        [Permission(kind=core.Pod, verbs=("create",), subresources=("eviction",))],
+        [rule("", ["pods", "pods/eviction"], "create")]),
+    "approval-is-patched-by-whoever-reads": (
+        [Permission(kind=core.CertificateSigningRequest, verbs=READ, subresources=("approval",))],
+        [rule("certificates.k8s.io", ["certificatesigningrequests"], *READ),
+         rule("certificates.k8s.io", ["certificatesigningrequests/approval"], "patch")]),
+    "names-make-a-rule-of-their-own": (
+        [Permission(kind=core.Signer, verbs=("approve",), names=("example.com/signer",)),
+         Permission(kind=core.Signer, verbs=("get",))],
+        [rule("certificates.k8s.io", ["signers"], "get"),
+         core.PolicyRule(
+             apiGroups=["certificates.k8s.io"], resources=["signers"], verbs=["approve"],
+             resourceNames=["example.com/signer"],
+         )]),
     "permissions-on-one-kind-add-up": (
         [Permission(kind=core.Secret, verbs=("patch", "get")), Permission(kind=core.Secret, verbs=("list", "get"))],
         [rule("", ["secrets"], "get", "list", "patch")]),

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from dpf.emulation.agent import config as agent_config
+from dpf.emulation.agent.config import AgentConfig, AgentConfigError, Setup
 from dpf.emulation.dpu import cloudconfig
 from dpf.emulation.dpu.cloudconfig import ConfigError, File
 from dpf.emulation.join import errors as join_errors
@@ -21,6 +23,10 @@ from dpf.emulation.join.bootstrap import JoinConfig, parse_config
 
 _UNITS: Final = "/etc/systemd/system/"
 _KUBELET_DROP_INS: Final = f"{_UNITS}kubelet.service.d/"
+
+_AGENT: Final = "dpu-agent"
+_DELAY_HOST: Final = "DELAY_HOST_OS_INIT"
+_OFF: Final = frozenset({"0", "FALSE", "FALSE(0)"})
 
 _NUMBER: Final = re.compile(r"count=([0-9]{1,6})")
 _INTERFACE: Final = re.compile(r"interface=([^\s]+)")
@@ -45,7 +51,8 @@ class DPUConfig:
 
     `join_command` are the words of `kubeadm join`, `join_interface` is where it waits for an address, None if it does
     not wait. `kernel_parameters` count after the next restart, and only if the boot menu was written anew. `reboots`:
-    the first boot ends with a restart of the Arm cores. `parameters` are the installer's, line by line.
+    the first boot ends with a restart of the Arm cores. `agent` None: none runs. `parameters` are the installer's, line by
+    line.
     """
 
     join: JoinConfig
@@ -59,6 +66,7 @@ class DPUConfig:
     sf_count: int
     units: tuple[str, ...]
     reboots: bool
+    agent: AgentConfig | None
     files: Mapping[str, File]
     user_data: str = field(repr=False)
     parameters: tuple[str, ...] = field(repr=False)
@@ -90,10 +98,15 @@ class _Boot:
         """Every script that a command or an enabled unit runs."""
         for command in self.commands:
             yield from self._run_by(command)
+        for command in self.started():
+            yield from self._run_by(command)
+
+    def started(self) -> Iterator[tuple[str, ...]]:
+        """The words of what every enabled unit starts."""
         for unit in self.units:
             for line in _lines(self.text(_UNITS + unit)):
                 if line.startswith("ExecStart="):
-                    yield from self._run_by(cloudconfig.words_of(line.removeprefix("ExecStart=")))
+                    yield cloudconfig.words_of(line.removeprefix("ExecStart="))
 
     def in_folder(self, folder: str, suffix: str) -> Iterator[str]:
         """The texts of a drop-in folder in the order in which they are read."""
@@ -120,14 +133,38 @@ def parse_bfcfg(data: bytes) -> DPUConfig:
     host_name = str(document.get("hostname") or "localhost")
     command, interface = _join_command(boot)
     scripts = list(boot.scripts())
+    firmware = tuple(setting for script in scripts for setting in _firmware(script))
+    kernel_parameters = _kernel_parameters(boot, scripts)
+    reboots = any(line in {"reboot", "systemctl reboot"} for script in scripts for line in _lines(script))
+    setup = Setup(
+        has_firmware_settings=bool(firmware), needs_reboot=bool(kernel_parameters) and not reboots,
+        delays_host=any(s.key.upper() == _DELAY_HOST and s.value.upper() not in _OFF for s in firmware),
+    )
     return DPUConfig(
         join=_join_config(command, host_name), join_command=command, join_interface=interface, host_name=host_name,
-        labels=_labels(boot), sysctl=_sysctl(boot), kernel_parameters=_kernel_parameters(boot, scripts),
-        firmware=tuple(setting for script in scripts for setting in _firmware(script)),
+        labels=_labels(boot), sysctl=_sysctl(boot), kernel_parameters=kernel_parameters, firmware=firmware,
         sf_count=sum(_sf_count(script) for script in scripts), units=boot.units,
-        reboots=any(line in {"reboot", "systemctl reboot"} for script in scripts for line in _lines(script)),
-        files=boot.files, user_data=user_data, parameters=cloudconfig.parameters(text),
+        reboots=reboots, agent=_agent(boot, setup), files=boot.files, user_data=user_data, parameters=cloudconfig.parameters(text),
     )
+
+
+def _agent(boot: _Boot, setup: Setup) -> AgentConfig | None:
+    """The agent that an enabled unit runs; None when none does."""
+    configurations = [path for words in boot.started() if (path := _agent_option(words))]
+    if not configurations:
+        return None
+    configuration = boot.text(configurations[-1])
+    try:
+        bootstrap = boot.text(agent_config.kubeconfig_path(configuration))
+        return agent_config.parse(configuration, bootstrap.encode(), setup)
+    except AgentConfigError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _agent_option(words: Sequence[str]) -> str:
+    """The file that `dpu-agent --config FILE` reads; empty for any other command."""
+    runs = any(word.rsplit("/", 1)[-1] == _AGENT for word in words)
+    return _options(words, "--config")[-1] if runs and _options(words, "--config") else ""
 
 
 def _join_command(boot: _Boot) -> tuple[tuple[str, ...], str | None]:

@@ -8,7 +8,6 @@ verified against the pins; neither token nor key is ever part of an error.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,18 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from dpf.api import core
-from dpf.api.meta import ObjectMeta
-from dpf.emulation.join import discovery, errors
+from dpf.emulation.join import discovery, errors, signing
 from dpf.emulation.join import identity as identities
 from dpf.emulation.join import token as tokens
 from dpf.emulation.join.connection import Access, Connect
 from dpf.emulation.join.identity import Identity
 from dpf.kube import errors as kube_errors
-from dpf.kube import wait
 from dpf.kube.client import Client
 
 SIGNER: Final = "kubernetes.io/kube-apiserver-client-kubelet"
-_USAGES: Final = ["digital signature", "client auth"]
 _FIRST_POLL_S: Final = 0.05
 _LAST_POLL_S: Final = 1.0
 
@@ -157,46 +153,12 @@ async def _check_welcome(client: Client, config: JoinConfig) -> None:
 
 
 async def _request_certificate(client: Client, node: str, server: str, ca_pem: bytes, timeout_s: float) -> Identity:
-    """Create a signing request and follow it until the certificate is there."""
+    """A new key, and the certificate of `node` for it."""
     request = identities.build_key_request(node)
-    created = await client.create(core.CertificateSigningRequest(
-        metadata=ObjectMeta(generateName="node-csr-"),
-        spec=core.CertificateSigningRequestSpec(
-            request=base64.b64encode(request.csr_pem).decode(), signerName=SIGNER, usages=list(_USAGES)
-        ),
-    ))
-    name = created.metadata.name
-    try:
-        answered = await wait.until(
-            client, core.CertificateSigningRequest, name, accept=lambda csr: csr is None or _is_answered(csr),
-            timeout_s=timeout_s,
-        )
-    except kube_errors.Timeout as error:
-        raise errors.JoinTimeout(
-            f"certificate signing request {name} of node {node} was not answered within {timeout_s:.0f} s: check that "
-            f"kube-controller-manager runs and the request is approved (`kubectl get csr {name}`)"
-        ) from error
-    certificate = _certificate(answered, name, node)
+    certificate = await signing.request_certificate(client, signing.Wanted(
+        who=f"node {node}", prefix="node-csr-", signer=SIGNER, csr_pem=request.csr_pem
+    ), timeout_s=timeout_s)
     return Identity(server=server, ca=ca_pem.decode(), certificate=certificate, key=request.key_pem.decode())
-
-
-def _is_answered(csr: core.CertificateSigningRequest) -> bool:
-    refused = any(c.type in {"Denied", "Failed"} for c in csr.status.conditions or ())
-    return refused or csr.status.certificate is not None
-
-
-def _certificate(csr: core.CertificateSigningRequest | None, name: str, node: str) -> str:
-    """The PEM certificate of an answered request. Raises CertificateDenied."""
-    if csr is None:
-        raise errors.CertificateDenied(f"signing request {name} of node {node} was deleted before it was answered")
-    refusals = [c for c in csr.status.conditions or () if c.type in {"Denied", "Failed"}]
-    if refusals or csr.status.certificate is None:
-        why = "; ".join(f"{c.type}: {c.message or c.reason}" for c in refusals)
-        raise errors.CertificateDenied(
-            f"certificate signing request {name} of node {node} was refused ({why}). Ask who approves requests in this "
-            "cluster, then join again"
-        )
-    return base64.b64decode(csr.status.certificate).decode()
 
 
 def _token_unknown(config: JoinConfig, why: str) -> errors.TokenUnknown:

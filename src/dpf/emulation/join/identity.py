@@ -6,7 +6,7 @@ pure; `load` and `store` are the only effects.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,10 +60,15 @@ class KeyRequest:
 
 def build_key_request(node: str) -> KeyRequest:
     """A new P-256 key and a request for `system:node:<node>` in group `system:nodes`."""
+    return build_user_request(f"system:node:{node}", ("system:nodes",))
+
+
+def build_user_request(user: str, groups: Iterable[str]) -> KeyRequest:
+    """A new P-256 key and a request for `user` in `groups`."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
-        x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{node}"),
+        *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups),
+        x509.NameAttribute(NameOID.COMMON_NAME, user),
     ])
     csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     key_pem = key.private_bytes(
@@ -74,13 +79,20 @@ def build_key_request(node: str) -> KeyRequest:
 
 def is_usable(identity: Identity, *, node: str, server: str, pins: Collection[str], now: datetime) -> bool:
     """Whether `identity` is still valid, is this node's, and belongs to the cluster that the configuration names."""
-    names = _leaf(identity).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return (
-        [name.value for name in names] == [f"system:node:{node}"]
+        user_of(identity)[0] == f"system:node:{node}"
         and identity.server == server
         and not discovery.ca_pins(identity.ca.encode()).isdisjoint(pins)
         and now < identity.expires
     )
+
+
+def user_of(identity: Identity) -> tuple[str, frozenset[str]]:
+    """User and groups that the certificate is for; the user is empty unless there is exactly one."""
+    subject = _leaf(identity).subject
+    names = [str(name.value) for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    groups = frozenset(str(one.value) for one in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+    return names[0] if len(names) == 1 else "", groups
 
 
 def renewal_time(identity: Identity) -> datetime:

@@ -22,7 +22,7 @@ from dpf.runtime import logs
 from dpf.runtime.clock import SystemClock
 
 _LOG: Final = structlog.get_logger(__name__)
-_LOOK_EVERY_S: Final = 2.0
+_LOOK_EVERY_S: Final = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -55,7 +55,11 @@ class JoinParameters(Model, forbid_unknown_fields=True):
 
 
 class NodeConfig(Model, forbid_unknown_fields=True):
-    """One emulated node. `index` chooses its addresses and must stay the same for the life of the node."""
+    """One emulated node. `index` chooses its addresses and must stay the same for the life of the node.
+
+    Another `boot` than before is a restart of the machine: what ran on it has ended. Another `disk` is a machine that
+    was installed anew: nothing is left on it. `system` is what the node calls itself.
+    """
 
     name: str
     index: int
@@ -64,6 +68,9 @@ class NodeConfig(Model, forbid_unknown_fields=True):
     annotations: dict[str, str] = {}
     taints: list[Taint] = []
     capacity: dict[str, IntOrString] = {}
+    disk: str = ""
+    boot: str = ""
+    system: str = "BlueField DPU"
 
 
 class Config(Model, forbid_unknown_fields=True):
@@ -91,13 +98,13 @@ def parse(content: bytes, source: str) -> Config:
         config = msgspec.json.decode(content, type=Config)
     except msgspec.DecodeError as error:
         raise ConfigError(f"{source}: {error}") from error
-    problem = _problem(config)
-    if problem:
-        raise ConfigError(f"{source}: {problem}")
+    wrong = problem(config)
+    if wrong:
+        raise ConfigError(f"{source}: {wrong}")
     return config
 
 
-def _problem(config: Config) -> str | None:
+def problem(config: Config) -> str | None:
     """The first thing that is wrong, in words, or None."""
     if not _PLATFORM.fullmatch(config.platform):
         return f"platform {config.platform!r} must be 1 to 7 characters of a-z and 0-9 that begin with a letter"

@@ -43,6 +43,7 @@ class Started:
 class ContainerStarter:
     """What starting a container on this node depends on besides the pod."""
 
+    node: str
     rules: Sequence[ImageRule]
     processes: Processes
     host_ip: str
@@ -66,9 +67,9 @@ class ContainerStarter:
             return Started(exit=Exit(code=0, reason="Completed", at=self.clock.now()) if is_init else None)
         env = self._environment(pod, record, container, sources, folder)
         volumes.link_mounts(container, folder / "volumes", podfolder.root(folder, container.name))
+        argv = images.build_argv(rule, container, env, python=sys.executable, node=self.node)
         process = self.processes.start(Launch(
-            pod_uid=record.uid, container=container.name, argv=images.build_argv(rule, container, env, sys.executable),
-            env=env, folder=folder, log=log, netns=netns,
+            pod_uid=record.uid, container=container.name, argv=argv, env=env, folder=folder, log=log, netns=netns,
         ))
         return Started(process=process)
 

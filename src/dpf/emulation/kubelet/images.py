@@ -18,13 +18,14 @@ from dpf.emulation.kubelet import expansion
 PYTHON: Final = "{python}"
 COMMAND: Final = "{command}"
 ARGS: Final = "{args}"
+NODE: Final = "{node}"
 
 
 class ImageRule(Model, forbid_unknown_fields=True):
     """`pattern` is a shell pattern over the whole image reference; `argv` may hold placeholders as whole elements.
 
-    `commands` allows probes to run programs of this machine. `{python}` is this interpreter, `{command}` and `{args}`
-    are the container's own, with $(VAR) expanded.
+    `commands` allows probes to run programs of this machine. `{python}` is this interpreter, `{node}` the name of the
+    node, `{command}` and `{args}` are the container's own, with $(VAR) expanded.
     """
 
     pattern: str
@@ -44,12 +45,16 @@ def find_rule(rules: Sequence[ImageRule], image: str) -> ImageRule | None:
     return next((rule for rule in rules if fnmatch.fnmatchcase(reference, rule.pattern)), None)
 
 
-def build_argv(rule: ImageRule, container: Container, env: Mapping[str, str], python: str) -> tuple[str, ...]:
+def build_argv(
+    rule: ImageRule, container: Container, env: Mapping[str, str], *, python: str, node: str,
+) -> tuple[str, ...]:
     """The program and its arguments. `env` is the container's environment, for $(VAR)."""
     argv: list[str] = []
     for element in rule.argv:
         if element == PYTHON:
             argv.append(python)
+        elif element == NODE:
+            argv.append(node)
         elif element == COMMAND:
             argv += [expansion.expand(part, env) for part in container.command or ()]
         elif element == ARGS:

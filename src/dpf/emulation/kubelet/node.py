@@ -134,10 +134,11 @@ def _condition(
 def _system_info(facts: NodeFacts) -> core.NodeSystemInfo:
     """Ids are made from the node's name: the same after every restart, and different for every node."""
     identity = uuid.uuid5(_NAMESPACE_UUID, f"{facts.platform}/{facts.config.name}")
+    boot = str(uuid.uuid5(identity, facts.config.boot)) if facts.config.boot else facts.machine.boot_id
     return core.NodeSystemInfo(
         architecture=_ARCHITECTURES.get(facts.machine.architecture, facts.machine.architecture),
-        bootID=facts.machine.boot_id, containerRuntimeVersion=f"dpf-emulated://{dpf.__version__}",
+        bootID=boot, containerRuntimeVersion=f"dpf-emulated://{dpf.__version__}",
         kernelVersion=facts.machine.kernel, kubeletVersion=f"{facts.server_version}+dpf-emulated",
         machineID=identity.hex, systemUUID=str(identity), operatingSystem="linux",
-        osImage=f"Emulated BlueField DPU (pydpf {dpf.__version__})",
+        osImage=f"Emulated {facts.config.system} (pydpf {dpf.__version__})",
     )

@@ -24,7 +24,7 @@ from dpf.emulation.join import bootstrap, discovery
 from dpf.emulation.join import errors as join_errors
 from dpf.emulation.join import identity as identities
 from dpf.emulation.join.identity import Identity
-from dpf.emulation.kubelet import addresses, nodeclient
+from dpf.emulation.kubelet import addresses, machines, nodeclient
 from dpf.emulation.kubelet.addresses import NodeAddresses
 from dpf.emulation.kubelet.agent import Agent
 from dpf.emulation.kubelet.config import Config, NetworkMode, NodeConfig
@@ -36,7 +36,6 @@ from dpf.emulation.kubelet.processes import Processes, Watcher
 from dpf.emulation.kubelet.server import LogServer
 from dpf.kube import errors
 from dpf.kube.client import Client
-from dpf.local import files
 from dpf.local.supervisor import procfs
 from dpf.local.supervisor.spec import PLATFORM_VARIABLE
 from dpf.runtime.clock import Clock
@@ -87,14 +86,14 @@ class EmulatedNode:
 
     async def run(self) -> None:
         """Join and serve, for ever. A fault of the agent itself is raised, after which `run` may be called again."""
-        files.ensure_private_folder(self._folder)
         failures = 0
         while True:
             try:
+                await self._start_machine()
                 identity = await self._identity()
                 failures = 0
                 await self._serve(identity)
-            except* (join_errors.JoinError, errors.Error, OSError) as group:
+            except* (join_errors.JoinError, errors.Error, NetworkError, OSError) as group:
                 failures += 1
                 for error in _leaves(group):
                     _LOG.warning("node is down", node=self._config.name, why=str(error))
@@ -108,6 +107,17 @@ class EmulatedNode:
         await self._network.remove_node()
         await asyncio.to_thread(_remove_pods, self._folder)
         _LOG.info("node is switched off", node=self._config.name, processes=ended)
+
+    async def _start_machine(self) -> None:
+        """After a restart of the machine nothing of before runs; after an installation nothing of before is there."""
+        wanted = machines.Machine(disk=self._config.disk, boot=self._config.boot)
+        before = await asyncio.to_thread(machines.load, self._folder)
+        if before is not None and before != wanted:
+            await self.switch_off()
+            if before.disk != wanted.disk:
+                await asyncio.to_thread(shutil.rmtree, self._folder)
+                _LOG.info("node was installed anew", node=self._config.name)
+        await asyncio.to_thread(machines.store, self._folder, wanted)
 
     async def _identity(self) -> Identity:
         """The stored identity, renewed when it is time; else a new one by joining. The token is read only then."""
@@ -182,8 +192,9 @@ class EmulatedNode:
 
     def _node(self, client: Client) -> Node:
         starter = ContainerStarter(
-            rules=self._plant.config.images, processes=self._processes, host_ip=str(self._addresses.node),
-            allocatable={**DEFAULT_CAPACITY, **self._config.capacity}, clock=self._plant.clock,
+            node=self._config.name, rules=self._plant.config.images, processes=self._processes,
+            host_ip=str(self._addresses.node), allocatable={**DEFAULT_CAPACITY, **self._config.capacity},
+            clock=self._plant.clock,
         )
         return Node(
             name=self._config.name, host_ip=str(self._addresses.node), folder=self._folder, client=client,

@@ -18,7 +18,7 @@ from dpf.api.core import Namespace
 from dpf.api.meta import Key, Object, ObjectMeta
 from dpf.kube import address, codec, errors
 from dpf.kube.client import Endpoint, Event, EventType, Listing, PatchType
-from dpf.kube.memory import collector, ownership, rules, subresources, watches
+from dpf.kube.memory import authority, collector, ownership, rules, subresources, watches
 from dpf.kube.memory.objects import Objects, Place, Record
 from dpf.kube.memory.rules import Tree
 
@@ -27,7 +27,6 @@ T = TypeVar("T", bound=Object)
 DEFAULT_MANAGER: Final = "pydpf"
 """Field manager of writes that name none: the API server takes it from the User-Agent."""
 _WRITES: Final = frozenset({"create", "apply", "patch", "delete"})
-_CA: Final = b"-----BEGIN CERTIFICATE-----\nbWVtb3J5\n-----END CERTIFICATE-----\n"
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -82,7 +81,7 @@ class MemoryCluster:
         self._objects = Objects(history)
         self._interruptions: list[errors.Error | None] = []
         self._faults: list[tuple[Callable[[Request], bool], errors.Error]] = []
-        self.endpoint = Endpoint(server=f"https://{name.replace('/', '.')}.example:6443", ca_pem=_CA)
+        self.endpoint = Endpoint(server=f"https://{name.replace('/', '.')}.example:6443", ca_pem=authority.CA_PEM)
         """See `client.Client`. Nobody listens there."""
         self.tokens = subresources.Tokens(name)
         self.writes: list[Write] = []

@@ -22,6 +22,8 @@ Family = tuple[str, str]
 NAMESPACES: Final[Family] = ("", "namespaces")
 _SECRETS: Final[Family] = ("", "secrets")
 _PODS: Final[Family] = ("", "pods")
+_APPROVAL: Final = (("certificates.k8s.io", "certificatesigningrequests"), "approval")
+"""The subresource whose body is not the field of its name: it changes conditions, and the signer the rest of status."""
 _GRACE_S: Final = 30
 _PROTECTED: Final = (
     "name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp",
@@ -80,6 +82,9 @@ def changed(kind: type[Object], old: Tree, new: Tree, *, subresource: str | None
 
     Raises Invalid when a finalizer is added to an object that is being deleted.
     """
+    if (family(kind), subresource) == _APPROVAL:
+        conditions = (new.get("status") or {}).get("conditions")
+        return {**old, "status": {**(old.get("status") or {}), **({"conditions": conditions} if conditions else {})}}
     if subresource:
         kept = without(old, subresource)
         return {**kept, subresource: new[subresource]} if subresource in new else kept

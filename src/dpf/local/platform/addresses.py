@@ -1,7 +1,7 @@
 """Which addresses a platform's nodes and pods get, so that two platforms on one machine never overlap.
 
 198.18.0.0/15 is reserved for tests between networks (RFC 2544, RFC 6890): nobody's real hosts are there. It is cut into
-sixteen slots; a platform takes one that no route of this machine uses.
+eight slots; a platform takes one that no route of this machine uses. BMCs are on loopback addresses.
 """
 
 from __future__ import annotations
@@ -13,24 +13,32 @@ from typing import Final
 
 from dpf.local import errors
 
-SLOTS: Final = 16
+SLOTS: Final = 8
 POD_PREFIX_LENGTH: Final = 26
+FIRST_HOST: Final = 64
+"""Index of the first host's node; the DPUs' nodes are before it."""
 _ROUTES: Final = Path("/proc/net/route")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Node network (256 addresses) and pod network (64 blocks of 64 addresses) of one platform."""
+    """Node network (256 addresses) and pod network (128 blocks of 64 addresses) of one platform."""
 
     nodes: ipaddress.IPv4Network
     pods: ipaddress.IPv4Network
 
 
 def of_slot(slot: int) -> Addresses:
-    """The networks of slot 0 to 15."""
+    """The networks of slot 0 to 7."""
     return Addresses(
-        nodes=ipaddress.IPv4Network(f"198.18.{slot}.0/24"), pods=ipaddress.IPv4Network(f"198.19.{slot * 16}.0/20")
+        nodes=ipaddress.IPv4Network(f"198.18.{slot}.0/24"), pods=ipaddress.IPv4Network(f"198.19.{slot * 32}.0/19")
     )
+
+
+def of_bmc(platform: str, number: int) -> str:
+    """Where the BMC of card `number` (1 to 64) listens. `platform` is four hex digits that tell platforms apart."""
+    first, second = int(platform[:2], 16), int(platform[2:], 16)
+    return f"127.{64 + first % 64}.{second}.{number}"
 
 
 def free_slot(routes: str | None = None) -> int:

@@ -9,11 +9,13 @@ from typing import Final
 
 from dpf.emulation.kubelet import config, removal
 from dpf.local import errors
-from dpf.local.platform import nodes, progress, settings
+from dpf.local.platform import hardware, nodes, progress, settings
 from dpf.local.supervisor import errors as supervisor_errors
 from dpf.local.supervisor.supervisor import Supervisor
 
-_FOLDERS: Final = ("argocd", "charts", "clusters", "etcd", "host", "logs", "nodes", "pki", "run")
+_FOLDERS: Final = (
+    "argocd", "bfb", "charts", "clusters", "etcd", "hardware", "host", "hosts", "logs", "nodes", "pki", "run",
+)
 _FILES: Final = ("dpu.kubeconfig", "platform.json")
 
 
@@ -32,7 +34,8 @@ def down(state: Path, meter: progress.Progress) -> bool:
         raise errors.LocalError(str(error)) from error
     with meter.step("nodes and their network removed"):
         prefix = settings.Settings(state=state).prefix
-        removal.remove_all(config.Config(platform=prefix, stateDir=str(nodes.folder(state))))
+        for folder in (nodes.folder(state), hardware.hosts_folder(state)):
+            removal.remove_all(config.Config(platform=prefix, stateDir=str(folder)))
     with meter.step("state folder removed"):
         _remove(state)
     if state.exists():

@@ -1,4 +1,8 @@
-"""The emulated nodes of the platform: their configuration, their tokens, and waiting until all are Ready."""
+"""The emulated nodes of the platform: their configuration, their tokens, and waiting until all are Ready.
+
+`configuration` is for DPUs that are nodes without an installation; where DPUs are installed, the machine room fills in
+`template` (see `hardware`).
+"""
 
 from __future__ import annotations
 
@@ -34,13 +38,12 @@ def folder(state: Path) -> Path:
     return state / "nodes"
 
 
-def configuration(platform: settings.Settings, server: str, ca_pin: str) -> kubelet_config.Config:
-    """One configuration for all emulated DPUs of the platform."""
+def template(platform: settings.Settings, where: Path) -> kubelet_config.Config:
+    """The configuration of a kubelet process of the platform, without nodes, which live in the folder `where`."""
     if platform.address_slot is None:
         raise ValueError("the platform has no address slot yet")
     networks = addresses.of_slot(platform.address_slot)
     mode = kubelet_config.NetworkMode.NAMESPACES if platform.pod_network == "netns" else kubelet_config.NetworkMode.HOST
-    where = folder(platform.state)
     return kubelet_config.Config(
         platform=platform.prefix,
         stateDir=str(where),
@@ -48,16 +51,17 @@ def configuration(platform: settings.Settings, server: str, ca_pin: str) -> kube
             mode=mode, nodeNetwork=str(networks.nodes), podNetwork=str(networks.pods),
             podPrefixLength=addresses.POD_PREFIX_LENGTH,
         ),
-        nodes=[
-            kubelet_config.NodeConfig(
-                name=name, index=index, labels=_labels(name), capacity=_CAPACITY,
-                join=kubelet_config.JoinParameters(
-                    server=server, tokenFile=str(where / "bootstrap-token"), caPins=[ca_pin]
-                ),
-            )
-            for index, name in enumerate(platform.dpu_names)
-        ],
     )
+
+
+def configuration(platform: settings.Settings, server: str, ca_pin: str) -> kubelet_config.Config:
+    """All emulated DPUs of a platform where none is installed."""
+    where = folder(platform.state)
+    join = kubelet_config.JoinParameters(server=server, tokenFile=str(where / "bootstrap-token"), caPins=[ca_pin])
+    return msgspec.structs.replace(template(platform, where), nodes=[
+        kubelet_config.NodeConfig(name=name, index=index, labels=_labels(name), capacity=_CAPACITY, join=join)
+        for index, name in enumerate(platform.dpu_names)
+    ])
 
 
 def _labels(name: str) -> dict[str, str]:
@@ -81,8 +85,13 @@ async def prepare(platform: settings.Settings, client: port.Client, kubeconfig_p
         token = await tokens.mint_token(client, TOKEN_TTL_S)
         await asyncio.to_thread(files.write_atomic, where / "bootstrap-token", token.bearer.encode())
     await asyncio.to_thread(_write_configuration, platform, kubeconfig_path, path)
+    return process(platform, PROCESS, path)
+
+
+def process(platform: settings.Settings, name: str, path: Path) -> ProcessSpec:
+    """The kubelet process of the nodes in the file `path`."""
     return ProcessSpec(
-        name=PROCESS, cwd=where, log=platform.state / "logs" / f"{PROCESS}.log",
+        name=name, cwd=path.parent, log=platform.state / "logs" / f"{name}.log",
         argv=(sys.executable, "-m", "dpf.emulation.kubelet", "--config", str(path)),
     )
 

@@ -20,11 +20,15 @@ from dpf.local.platform import addresses
 from dpf.local.supervisor import ports
 
 PodNetwork = Literal["netns", "host"]
+InstallInterface = Literal["gnoi", "redfish", "none"]
 
 PORT_NAMES: Final = (
     "host-api", "chart-repository", "argocd-repo-server", "argocd-repo-server-metrics",
-    "argocd-application-controller-metrics", "controllers-metrics",
+    "argocd-application-controller-metrics", "controllers-metrics", "bfb-registry", "bfb-server", "bmc",
 )
+DEFAULT_INTERFACE: Final = "none"
+"""How DPUs are installed when nobody says it. `none`: they are Ready nodes without an installation."""
+BMC_PORT: Final = 443
 MARK: Final = ".dpf-platform"
 _UNIX_PATH_LIMIT: Final = 107
 _LONGEST_SOCKET: Final = "etcd/etcd.sock:0"
@@ -36,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     state: Path
     dpus: int = 2
+    install_interface: InstallInterface = DEFAULT_INTERFACE
+    provision: bool = False
+    manual_reboot: bool = False
     pod_network: PodNetwork = "host"
     address_slot: int | None = None
     ports: dict[str, int] = {}
@@ -56,8 +63,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dpu_names(self) -> tuple[str, ...]:
-        """Names of the emulated DPUs."""
+        """Names of the emulated DPUs, as cards."""
         return tuple(f"dpu-{n}" for n in range(1, self.dpus + 1))
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Names of the emulated hosts that are Nodes of the host cluster: where DPUs are installed from their hosts."""
+        return tuple(f"worker-{n}" for n in range(1, self.dpus + 1)) if self.install_interface == "gnoi" else ()
 
 
 def default_state() -> Path:
@@ -109,7 +121,10 @@ def complete(settings: Settings) -> Settings:
     taken = set(settings.ports.values())
     chosen = dict(settings.ports)
     for name in PORT_NAMES:
-        if name not in chosen:
+        if name == "bmc" and name not in chosen and os.geteuid() == 0:
+            # Every platform has addresses of its own for BMCs, so that all can have the port that BMCs have.
+            chosen[name] = BMC_PORT
+        elif name not in chosen:
             chosen[name] = ports.find_free_port(avoid=taken)
             taken.add(chosen[name])
     slot = settings.address_slot
@@ -121,12 +136,15 @@ def complete(settings: Settings) -> Settings:
 
 def resolve(
     state: Path, *, dpus: int | None, pod_network: PodNetwork | None, wanted_ports: Mapping[str, int],
-    saved: Settings | None,
+    saved: Settings | None, install_interface: InstallInterface | None = None, provision: bool | None = None,
+    manual_reboot: bool | None = None,
 ) -> Settings:
     """Settings for this `up`: what the user said now, else what was saved, else defaults. Ports may still be missing.
 
     Raises PreflightError when the saved platform cannot take the new setting.
     """
+    if saved and saved.address_slot is not None and saved.address_slot >= addresses.SLOTS:
+        raise errors.PreflightError("this platform was made by an older version; run `dpfctl local down`, then `up`")
     unknown = sorted(set(wanted_ports) - set(PORT_NAMES))
     if unknown:
         raise errors.PreflightError(f"unknown port name {unknown[0]}; known are {', '.join(PORT_NAMES)}")
@@ -135,14 +153,26 @@ def resolve(
         raise errors.PreflightError(
             f"this platform was made with --pod-network {saved.pod_network}; run `dpfctl local down` before changing it"
         )
+    interface = install_interface or (saved.install_interface if saved else DEFAULT_INTERFACE)
+    if saved and interface != saved.install_interface:
+        raise errors.PreflightError(
+            f"this platform was made with --install-interface {saved.install_interface}; run `dpfctl local down` before "
+            "changing it"
+        )
+    if interface == "none" and provision:
+        raise errors.PreflightError("--provision needs DPUs to install: --install-interface gnoi or redfish")
     moved = sorted(name for name, port in wanted_ports.items() if saved and saved.ports.get(name, port) != port)
     if saved and moved:
         raise errors.PreflightError(
             f"this platform uses port {saved.ports[moved[0]]} for {moved[0]}; run `dpfctl local down` before changing "
             "it"
         )
+    # Who names the interface wants the hardware; who just says `up` wants DPUs.
+    usual = saved.provision if saved else install_interface is None and interface != "none"
     return Settings(
         state=state, dpus=dpus if dpus is not None else saved.dpus if saved else 2, pod_network=network,
+        install_interface=interface, provision=usual if provision is None else provision,
+        manual_reboot=manual_reboot if manual_reboot is not None else saved.manual_reboot if saved else False,
         address_slot=saved.address_slot if saved else None, ports={**(saved.ports if saved else {}), **wanted_ports},
     )
 

@@ -28,7 +28,7 @@ class ClusterManager(Reconciler[DPUCluster, S]):
 
     type: ClassVar[str]
     kind = DPUCluster
-    condition_types = (ConditionType.CREATED,)
+    condition_types: ClassVar[Sequence[str]] = (ConditionType.CREATED,)
     observes_generation = False
 
     @property

@@ -1,18 +1,21 @@
-"""What one pass over a DPUDevice decides: its labels, and a DPUNode of its own where it has no host. Pure.
+"""What one pass over a DPUDevice decides: its labels, a DPUNode of its own where it has no host, its BMC. Pure.
 
-Source: behaviour-provisioning.md section 4.
+What is done to its BMC is decided in `bmcplan`. Source: behaviour-provisioning.md section 4.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 from dpf.api import names
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode, DPUNodeSpec, DPURef, NodeRebootMethod
 from dpf.api.meta import ObjectMeta, OwnerReference, object_key
+from dpf.api.provisioning import InstallInterface
+from dpf.provisioning.dpudevice import bmcplan
 from dpf.provisioning.dpudevice.snapshot import Snapshot
 from dpf.provisioning.maintenance.naming import fit
 from dpf.runtime.plan import Action, Apply, Finding, Patch, Plan, Severity, Step
@@ -25,7 +28,7 @@ _VALUE: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _NODE_NAME_LIMIT: Final = 48
 
 
-def plan(snapshot: Snapshot) -> Plan:
+def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Labels follow what is known; whether a DPUNode lists it is somebody else's word, which a watch brings."""
     labels = wanted_labels(snapshot)
     patch = Patch(
@@ -35,8 +38,10 @@ def plan(snapshot: Snapshot) -> Plan:
     steps = [Step(name=LABELS, actions=(patch,) if labels else ())]
     if snapshot.dpunode is None:
         finding = Finding(severity=Severity.BLOCKED, message=NO_NODE)
-        steps.append(Step(name=NODE, actions=tuple(_own_node(snapshot)), findings=(finding,)))
-    return Plan(steps=tuple(steps))
+        steps.append(Step(name=NODE, actions=tuple(_own_node(snapshot)), findings=(finding,), blocks=False))
+    if snapshot.interface is not InstallInterface.REDFISH or snapshot.skips_hardware or labels:
+        return Plan(steps=tuple(steps))  # after a change of the object a pass cannot write down what it did to the BMC
+    return Plan(steps=(*steps, *bmcplan.steps(snapshot, now)), wake_after_s=bmcplan.wake_after_s(snapshot))
 
 
 def plan_teardown(snapshot: Snapshot) -> Plan:

@@ -2,7 +2,8 @@
 
 The DPUs that need it are in phase Rebooting and say by which method; the strongest method wins. What was asked for is
 told to the DPUs only after the annotation is there, and before a Job is made: so whatever a DPU was told says how far
-things are, and no crash reboots a host twice. Source: behaviour-provisioning.md section 7.
+things are, and no crash reboots a host twice. Where the agent on the host does it, `hostagent/reboot` plans it with the
+words of this file. Source: behaviour-provisioning.md section 7.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def participants(snapshot: Snapshot) -> tuple[DPU, ...]:
     """DPUs that wait for a reboot of the host: they have named a method, and have not got it yet."""
     return tuple(
         dpu for dpu in snapshot.dpus
-        if dpu.status.phase == Phase.REBOOTING and _told(dpu) is not None and _phase(dpu) != RebootPhase.SUCCEEDED
+        if dpu.status.phase == Phase.REBOOTING and _told(dpu) is not None and told_phase(dpu) != RebootPhase.SUCCEEDED
     )
 
 
@@ -96,9 +97,9 @@ def steps(snapshot: Snapshot) -> tuple[Step, ...]:
         return _clean_up(snapshot) if is_external(snapshot.dpunode) else ()
     if not is_driven(snapshot.dpunode) or snapshot.hostless:
         return ()
-    fresh = tuple(dpu for dpu in waiting if _phase(dpu) not in (RebootPhase.PENDING, RebootPhase.FAILED))
+    fresh = tuple(dpu for dpu in waiting if told_phase(dpu) not in (RebootPhase.PENDING, RebootPhase.FAILED))
     told = tuple(dpu for dpu in waiting if dpu not in fresh)
-    if not told and (found := _siblings(snapshot)):
+    if not told and (found := siblings(snapshot)):
         finding = Finding(severity=Severity.WAITING, message=f"Waiting for {found} before the host is rebooted")
         return (Step(name=REQUEST, findings=(finding,)),)
     return _external(snapshot, fresh, told) if is_external(snapshot.dpunode) else _script(snapshot, fresh, told)
@@ -107,7 +108,7 @@ def steps(snapshot: Snapshot) -> tuple[Step, ...]:
 def _external(snapshot: Snapshot, fresh: tuple[DPU, ...], told: tuple[DPU, ...]) -> tuple[Step, ...]:
     requested = is_requested(snapshot.dpunode)
     if told and not requested:
-        return (_report(told, RebootPhase.SUCCEEDED, "RebootSucceeded", "The annotation was removed: host rebooted"),)
+        return (report(told, RebootPhase.SUCCEEDED, "RebootSucceeded", "The annotation was removed: host rebooted"),)
     if not fresh:
         return ()
     ask = _annotate(snapshot, "true", required(snapshot))
@@ -117,7 +118,7 @@ def _external(snapshot: Snapshot, fresh: tuple[DPU, ...], told: tuple[DPU, ...])
         f"{names.EXTERNAL_REBOOT_REQUIRED_ANNOTATION} from DPUNode {snapshot.dpunode.metadata.name}"
     )
     return (
-        Step(name=REQUEST, actions=() if requested else (ask,)), _report(fresh, RebootPhase.PENDING, reason, message),
+        Step(name=REQUEST, actions=() if requested else (ask,)), report(fresh, RebootPhase.PENDING, reason, message),
     )
 
 
@@ -126,19 +127,19 @@ def _script(snapshot: Snapshot, fresh: tuple[DPU, ...], told: tuple[DPU, ...]) -
     if job is not None and (job.metadata.deletionTimestamp is not None or not rebootjob.has_ended(job)):
         return ()
     if told and job is not None:
-        pending = tuple(dpu for dpu in told if _phase(dpu) == RebootPhase.PENDING)
+        pending = tuple(dpu for dpu in told if told_phase(dpu) == RebootPhase.PENDING)
         if rebootjob.has_ended(job, "Complete"):
-            return (_report(told, RebootPhase.SUCCEEDED, "RebootSucceeded", f"Job {object_key(job)} is complete"),)
+            return (report(told, RebootPhase.SUCCEEDED, "RebootSucceeded", f"Job {object_key(job)} is complete"),)
         why = rebootjob.failure(snapshot, job)
-        return (_report(pending, RebootPhase.FAILED, ConditionReason.REBOOT_SCRIPT_FAILED, why),) if pending else ()
+        return (report(pending, RebootPhase.FAILED, ConditionReason.REBOOT_SCRIPT_FAILED, why),) if pending else ()
     if job is not None:
         stale = Delete(kind=Job, key=object_key(job), uid=job.metadata.uid, because="it belongs to an earlier reboot")
         return (Step(name=REQUEST, actions=(stale,)),)
-    untold = tuple(dpu for dpu in (*fresh, *told) if _phase(dpu) != RebootPhase.PENDING)
+    untold = tuple(dpu for dpu in (*fresh, *told) if told_phase(dpu) != RebootPhase.PENDING)
     if not untold:
         return (_run(snapshot, told),)
     message = f"Job {rebootjob.job_key(snapshot)} reboots the host"
-    return (_report(untold, RebootPhase.PENDING, ConditionReason.REBOOT_SCRIPT_WAITING, message),)
+    return (report(untold, RebootPhase.PENDING, ConditionReason.REBOOT_SCRIPT_WAITING, message),)
 
 
 def _run(snapshot: Snapshot, told: tuple[DPU, ...]) -> Step:
@@ -147,13 +148,14 @@ def _run(snapshot: Snapshot, told: tuple[DPU, ...]) -> Step:
     )
     if isinstance(template, podtemplate.Unusable):
         return Step(name=REQUEST, findings=(Finding(severity=Severity.BLOCKED, message=template.why),))
-    methods = {dpu.metadata.name: _driven(method(dpu)) for dpu in told}
+    methods = {dpu.metadata.name: driven(method(dpu)) for dpu in told}
     found = winner(told)
-    job = rebootjob.build(snapshot, template, _driven(found[0] if found is not None else RebootMethod.UNKNOWN), methods)
+    job = rebootjob.build(snapshot, template, driven(found[0] if found is not None else RebootMethod.UNKNOWN), methods)
     return Step(name=REQUEST, actions=(Apply(object=job, because=required(snapshot)),))
 
 
-def _driven(wanted: RebootMethod) -> RebootMethod:
+def driven(wanted: RebootMethod) -> RebootMethod:
+    """The method that is carried out for `wanted`: what is not known has to be enough for everything."""
     return RebootMethod.SYSTEM_LEVEL_RESET if wanted is RebootMethod.UNKNOWN else wanted
 
 
@@ -170,7 +172,8 @@ def _annotate(snapshot: Snapshot, value: str | None, because: str) -> Patch:
     return Patch(kind=DPUNode, key=snapshot.key, patch=patch, because=because)
 
 
-def _report(dpus: tuple[DPU, ...], phase: RebootPhase, reason: str, message: str) -> Step:
+def report(dpus: tuple[DPU, ...], phase: RebootPhase, reason: str, message: str) -> Step:
+    """Tell these DPUs how their reboot is."""
     return Step(name=REPORT, actions=tuple(_reports(dpus, phase, reason, message)))
 
 
@@ -181,7 +184,8 @@ def _reports(dpus: tuple[DPU, ...], phase: RebootPhase, reason: str, message: st
         yield Drive(intent=intent, because=f"reboot of the host for DPU {dpu.metadata.name}: {reason}")
 
 
-def _siblings(snapshot: Snapshot) -> str:
+def siblings(snapshot: Snapshot) -> str:
+    """The DPUs of the host that hold its reboot back, for people; empty when there are none."""
     return ", ".join(
         f"DPU {dpu.metadata.name} ({dpu.status.phase})" for dpu in snapshot.dpus if dpu.status.phase in _ON_THE_WAY
     )
@@ -191,6 +195,7 @@ def _told(dpu: DPU) -> RebootStatus | None:
     return dpu.status.rebootStatus
 
 
-def _phase(dpu: DPU) -> str | None:
+def told_phase(dpu: DPU) -> str | None:
+    """What the DPU was told about its reboot, if anything."""
     told = _told(dpu)
     return told.phase if told is not None else None

@@ -1,7 +1,8 @@
 """cloud-init's user-data for a DPU: which files it writes at the first boot, and what it runs, in which order.
 
-Pure. Called by `render`. Source: behaviour-provisioning.md section 10, the flow without an agent on the DPU. Our own
-files come first and those of the flavor last, so that a flavor may replace what it must not leave alone.
+Pure. Called by `render`. Source: behaviour-provisioning.md section 10, the flow in which cloud-init sets the DPU up by
+itself; where the host cannot see how it goes, an agent reports beside it (`agentfiles`). Our own files come first and
+those of the flavor last, so that a flavor may replace what it must not leave alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import yaml
 
 from dpf.api import provisioning
 from dpf.api.dpuflavor import DPUFlavor, DPUFlavorSpec, FileOperation
-from dpf.provisioning.flavor import firmware, layout, network, password, scripts
+from dpf.provisioning.flavor import agentfiles, firmware, layout, network, password, scripts
 from dpf.provisioning.flavor.facts import DPUFacts
 
 HEADER: Final = "#cloud-config\n"
@@ -112,6 +113,7 @@ def files(flavor: DPUFlavor, facts: DPUFacts) -> Iterator[File]:
     yield from _firmware_files(flavor, facts)
     yield from _kernel_files(spec)
     yield from _service_files(spec)
+    yield from _agent_files(facts)
     if needs_restart(flavor, facts):
         text = scripts.restart(update_grub=scripts.has_kernel_settings(flavor), reboot=facts.additional_reboot)
         yield File(path=layout.RESTART_SCRIPT, content=text, permissions=_PROGRAM)
@@ -155,8 +157,9 @@ def _enabling(flavor: DPUFlavor, facts: DPUFacts) -> list[str]:
     """Our units start now; where the DPU restarts anyway they start then, so that nothing is cut off in between."""
     units = [layout.SF_UNIT] if firmware.sf_count(flavor) else []
     units += [layout.OVS_UNIT] if flavor.spec is not None and _ovs_script(flavor.spec) else []
+    units += [layout.JOIN_UNIT] if facts.agent is None else [layout.JOIN_UNIT, layout.AGENT_UNIT]
     now = [] if facts.additional_reboot else ["--now", "--no-block"]
-    return ["systemctl", "enable", *now, *units, layout.JOIN_UNIT]
+    return ["systemctl", "enable", *now, *units]
 
 
 def _base_files(facts: DPUFacts) -> Iterator[File]:
@@ -198,6 +201,16 @@ def _service_files(spec: DPUFlavorSpec) -> Iterator[File]:
     if endpoint := _endpoint(spec):
         yield File(path=layout.REGISTRY_HOSTS, content=scripts.registry_hosts(endpoint))
         yield File(path=layout.CONTAINERD_SCRIPT, content=scripts.containerd(), permissions=_PROGRAM)
+
+
+def _agent_files(facts: DPUFacts) -> Iterator[File]:
+    """The agent, and what it needs to reach the host cluster. Only the kubeconfig holds a secret."""
+    if facts.agent is None:
+        return
+    yield File(path=layout.AGENT_CONFIG, content=to_yaml(agentfiles.configuration(facts, facts.agent)))
+    content = to_yaml(agentfiles.kubeconfig(facts.agent))
+    yield File(path=layout.AGENT_KUBECONFIG, content=content, permissions=_PRIVATE)
+    yield File(path=f"{layout.UNIT_FOLDER}/{layout.AGENT_UNIT}", content=scripts.agent_unit())
 
 
 def _config_files(spec: DPUFlavorSpec) -> Iterator[File]:

@@ -44,13 +44,28 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentAccess:
+    """How the agent on a DPU reaches the host cluster for the first time, and who it has to become there.
+
+    `server` is an URL, `ca_pem` the CA of that server, `token` a bootstrap token `<id>.<secret>`. With it the agent
+    asks for a certificate for `user` in exactly these `groups` (`provisioning/join`).
+    """
+
+    server: str
+    ca_pem: str
+    token: str = field(repr=False)
+    user: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DPUFacts:
     """One DPU that is about to be installed.
 
     `name` is the DPU's and its Node's, `host_name` that of the host's Node, None where the host is in no cluster.
     `control_plane_mtu` counts on the way to the API server, `high_speed_mtu` on the function that the host has in its
     bridge. `additional_reboot` asks for one more restart of the Arm cores at the end of the first boot, where nobody
-    will restart the host. The PCI address is the one that the Arm cores see.
+    will restart the host. `agent` None: no agent runs on the DPU. The PCI address is the one that the Arm cores see.
     """
 
     namespace: str
@@ -58,6 +73,7 @@ class DPUFacts:
     uid: str
     install_interface: InstallInterface
     join: Join
+    agent: AgentAccess | None = None
     host_name: str | None = None
     node_labels: Mapping[str, str] = field(default_factory=dict)
     control_plane_mtu: int = DEFAULT_MTU

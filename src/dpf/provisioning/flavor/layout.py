@@ -17,9 +17,13 @@ DNS_SCRIPT: Final = f"{FOLDER}/clean-dns.sh"
 CONTAINERD_SCRIPT: Final = f"{FOLDER}/configure-containerd.sh"
 RESTART_SCRIPT: Final = f"{FOLDER}/restart.sh"
 
+AGENT_CONFIG: Final = f"{FOLDER}/dpuagent.conf"
+AGENT_KUBECONFIG: Final = f"{FOLDER}/bootstrap-kubeconfig"
+
 JOIN_UNIT: Final = "dpf-join-cluster.service"
 SF_UNIT: Final = "dpf-configure-sfs.service"
 OVS_UNIT: Final = "dpf-ovs.service"
+AGENT_UNIT: Final = "dpu-agent.service"
 UNIT_FOLDER: Final = "/etc/systemd/system"
 
 KUBELET_DROP_IN: Final = f"{UNIT_FOLDER}/kubelet.service.d/98-dpf.conf"
@@ -46,6 +50,7 @@ RSHIM_HOST: Final = "192.168.100.1"
 
 OWN_PATHS: Final = frozenset({
     JOIN_MARKER, JOIN_SCRIPT, SF_SCRIPT, NVCONFIG_SCRIPT, OVS_SCRIPT, DNS_SCRIPT, CONTAINERD_SCRIPT, RESTART_SCRIPT,
-    KUBELET_DROP_IN, *(f"{UNIT_FOLDER}/{unit}" for unit in (JOIN_UNIT, SF_UNIT, OVS_UNIT)),
+    KUBELET_DROP_IN, AGENT_CONFIG, AGENT_KUBECONFIG,
+    *(f"{UNIT_FOLDER}/{unit}" for unit in (JOIN_UNIT, SF_UNIT, OVS_UNIT, AGENT_UNIT)),
 })
 """What a flavor's files must leave alone: a DPU without it never becomes a node."""

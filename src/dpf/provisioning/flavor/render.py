@@ -1,11 +1,10 @@
 """DPUFlavor and what is known of a DPU -> bf.cfg: the file that travels with a BFB and tells it what to install.
 
 Pure. Called by the DPU controller before an installation (phase Prepare BFB, or before the flash through DMS) and by
-`dpfctl`. The result holds a bootstrap token: it is written where only the installation reads it, and shown to nobody.
+`dpfctl`. The result holds bootstrap tokens: it is written where only the installation reads it, and shown to nobody.
 
 What the BFB's installer does with it: it reads the file as shell, takes the parameters, and calls `bfb_modify_os` when
-the new system is below /mnt. Source: behaviour-provisioning.md section 10; the flow with an agent on the DPU is not
-rendered.
+the new system is below /mnt. Source: behaviour-provisioning.md section 10.
 """
 
 from __future__ import annotations

@@ -57,6 +57,21 @@ RestartSec=5
 WantedBy=multi-user.target
 """
 
+_AGENT_UNIT: Final = f"""\
+[Unit]
+Description=Agent of the DPU, reports to the host cluster
+After=network.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/bin/env dpu-agent --config {layout.AGENT_CONFIG}
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=multi-user.target
+"""
+
 _ONESHOT_UNIT: Final = """\
 [Unit]
 Description={description}
@@ -170,6 +185,11 @@ def join(facts: DPUFacts, interface: str) -> str:
 def join_unit() -> str:
     """Runs the join script until it succeeds."""
     return _JOIN_UNIT
+
+
+def agent_unit() -> str:
+    """Runs the agent, which comes with the BFB, at each boot."""
+    return _AGENT_UNIT
 
 
 def sfs(device: str, count: int) -> str:

@@ -30,8 +30,14 @@ def test_a_pod_adds_arguments_only_where_the_rule_has_a_place() -> None:
     container = Container(name="c", command=["rm", "-rf"], args=["--port", "$(PORT)"])
     closed = ImageRule(pattern="*", argv=["{python}", "-m", "x"])
     open_ = ImageRule(pattern="*", argv=["{python}", "{command}", "{args}"])
-    assert images.build_argv(closed, container, {}, "/py") == ("/py", "-m", "x")
-    assert images.build_argv(open_, container, {"PORT": "1"}, "/py") == ("/py", "rm", "-rf", "--port", "1")
+    assert images.build_argv(closed, container, {}, python="/py", node="n") == ("/py", "-m", "x")
+    argv = images.build_argv(open_, container, {"PORT": "1"}, python="/py", node="n")
+    assert argv == ("/py", "rm", "-rf", "--port", "1")
+
+
+def test_a_rule_may_name_the_node() -> None:
+    rule = ImageRule(pattern="*", argv=["{python}", "--node", "{node}"])
+    assert images.build_argv(rule, Container(name="c"), {}, python="/py", node="worker-1")[-1] == "worker-1"
 
 
 @pytest.mark.parametrize(("text", "expanded"), [

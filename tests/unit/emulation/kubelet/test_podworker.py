@@ -52,7 +52,7 @@ class World:
     def _node(self, watcher: Watcher) -> Node:
         clock = SystemClock()
         starter = ContainerStarter(
-            rules=RULES, processes=self.processes, host_ip="127.18.0.2", allocatable={}, clock=clock
+            node="n", rules=RULES, processes=self.processes, host_ip="127.18.0.2", allocatable={}, clock=clock
         )
         return Node(
             name="n", host_ip="127.18.0.2", folder=self.folder, client=self.api, network=HostNetwork(),

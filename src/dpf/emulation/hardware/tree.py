@@ -1,0 +1,78 @@
+"""What the kernel of an emulated host shows: its DPUs on the PCI bus, its bridge, its routes. Written once per host.
+
+Called by `hosts`. The folders `sys`, `proc` and `features.d` stand for those of the host; `dpf.detector` and the host
+agent read them, and write what they would write there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from dpf.detector import scan
+from dpf.emulation.hardware.settings import Card
+from dpf.local import files
+
+PF0: Final = "ens{slot}f0np0"
+PF1: Final = "ens{slot}f1np1"
+PART_NUMBER: Final = "900-9D3B6-00CV-AA0"
+TOTAL_VFS: Final = 16
+NFD_PREFIX: Final = "feature.node.kubernetes.io/"
+_VENDOR: Final = "0x15b3"
+_BLUEFIELD_3: Final = "0xa2dc"
+_ROUTES: Final = (
+    "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+    "{bridge}\t00000000\t0101A8C0\t0003\t0\t0\t1024\t00000000\t0\t0\t0\n"
+)
+
+
+def write(folder: Path, cards: Iterable[Card], *, bridge: str = scan.DEFAULT_BRIDGE) -> None:
+    """Have the tree of a host with these cards in `folder`. What was changed in it since stays. Raises OSError."""
+    sysfs = folder / "sys"
+    for card in cards:
+        _function(sysfs, card, 0, PF0.format(slot=card.slot))
+        _function(sysfs, card, 1, PF1.format(slot=card.slot))
+    (sysfs / "bus" / "pci" / "devices").mkdir(parents=True, exist_ok=True)
+    (sysfs / "class" / "net" / bridge / "bridge").mkdir(parents=True, exist_ok=True)
+    _put(folder / "proc" / "net" / "route", _ROUTES.format(bridge=bridge).encode())
+    (folder / "features.d").mkdir(parents=True, exist_ok=True)
+
+
+def features(folder: Path) -> dict[str, str]:
+    """Labels that node feature discovery makes of what the detector finds. Raises pci.Unreadable, OSError."""
+    scan.detect(sysfs=folder / "sys", proc=folder / "proc", features=folder / "features.d")
+    lines = (folder / "features.d" / scan.FILE).read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line)
+    return {f"{NFD_PREFIX}{name}": value for name, _, value in pairs}
+
+
+def vital_product_data(serial: str, part: str) -> bytes:
+    """The data of a card that says who it is (PCI Local Bus 2.2, appendix I)."""
+    name = b"BlueField-3 DPU, emulated"
+    fields = b"".join(key + bytes([len(value)]) + value for key, value in (
+        (b"PN", part.encode()), (b"SN", serial.encode()),
+    ))
+    return b"".join((
+        b"\x82", len(name).to_bytes(2, "little"), name, b"\x90", len(fields).to_bytes(2, "little"), fields, b"x",
+    ))
+
+
+def _function(sysfs: Path, card: Card, number: int, interface: str) -> None:
+    device = sysfs / "bus" / "pci" / "devices" / f"{card.pci_address[:-1]}{number}"
+    (device / "net" / interface).mkdir(parents=True, exist_ok=True)
+    _put(device / "vendor", f"{_VENDOR}\n".encode())
+    _put(device / "device", f"{_BLUEFIELD_3}\n".encode())
+    _put(device / "vpd", vital_product_data(card.serial, PART_NUMBER))
+    _put(device / "sriov_totalvfs", f"{TOTAL_VFS}\n".encode())
+    if not (device / "sriov_numvfs").exists():
+        _put(device / "sriov_numvfs", b"0\n")
+    link = sysfs / "class" / "net" / interface
+    link.mkdir(parents=True, exist_ok=True)
+    if not (link / "device").is_symlink():
+        (link / "device").symlink_to(device)
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_atomic(path, content, mode=0o644)

@@ -1,0 +1,1 @@
+"""Reboots of a host by the agent that runs on it."""

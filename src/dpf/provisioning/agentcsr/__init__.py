@@ -1,0 +1,1 @@
+"""Approves certificates for agents of DPUs in the host cluster."""

@@ -1,0 +1,1 @@
+"""What each phase of a DPU decides, and the table of phases. Pure."""

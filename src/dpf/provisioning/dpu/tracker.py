@@ -1,0 +1,68 @@
+"""What was tried on a card, remembered on the DPU object itself before it is tried again. Pure.
+
+Two annotations: `arm-restart-tracker` for restarts of the Arm cores (BP 5.5), and `install-tracker` for installations
+that failed (BP 5.8). What cannot be read counts as nothing tried.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from dpf.api import names
+from dpf.api.dpu import DPU
+from dpf.api.meta import object_key
+from dpf.runtime.plan import Patch
+
+MOST_RESTARTS: Final = 10
+
+
+class Tracker(msgspec.Struct, frozen=True, kw_only=True):
+    """`failed` installations so far; `last` is the task, or the count of activations, of the last one."""
+
+    failed: int = 0
+    last: str = ""
+
+
+class Restarts(msgspec.Struct, frozen=True, kw_only=True):
+    """`attempt` restarts since they were begun for this generation of the DPU; `last` is when, RFC 3339."""
+
+    generation: int = 0
+    attempt: int = 0
+    max: int = 2
+    last: str = ""
+
+
+def read(dpu: DPU) -> Tracker:
+    """Failed installations of this DPU."""
+    return _decode(dpu, names.INSTALL_TRACKER_ANNOTATION, Tracker) or Tracker()
+
+
+def restarts(dpu: DPU) -> Restarts:
+    """Restarts of this DPU for its present generation."""
+    found = _decode(dpu, names.ARM_RESTART_TRACKER_ANNOTATION, Restarts)
+    generation = dpu.metadata.generation or 0
+    return found if found is not None and found.generation == generation else Restarts(generation=generation)
+
+
+def remember(dpu: DPU, what: Tracker | Restarts, because: str) -> Patch:
+    """Write it down, conditional on the version that was read."""
+    name = names.INSTALL_TRACKER_ANNOTATION if isinstance(what, Tracker) else names.ARM_RESTART_TRACKER_ANNOTATION
+    metadata: dict[str, Any] = {"annotations": {name: msgspec.json.encode(what).decode()}}
+    return Patch(kind=DPU, key=object_key(dpu), patch={"metadata": metadata}, because=because)
+
+
+def forget(dpu: DPU, because: str) -> Patch | None:
+    """Take the tracker of restarts off; None when there is none."""
+    if names.ARM_RESTART_TRACKER_ANNOTATION not in (dpu.metadata.annotations or {}):
+        return None
+    patch = {"metadata": {"annotations": {names.ARM_RESTART_TRACKER_ANNOTATION: None}}}
+    return Patch(kind=DPU, key=object_key(dpu), patch=patch, because=because)
+
+
+def _decode(dpu: DPU, name: str, kind: type[Any]) -> Any:  # noqa: ANN401 - one of the two
+    try:
+        return msgspec.json.decode((dpu.metadata.annotations or {}).get(name, "null"), type=kind | None)
+    except msgspec.MsgspecError:
+        return None

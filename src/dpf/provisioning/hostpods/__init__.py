@@ -1,0 +1,1 @@
+"""Pods that provisioning runs on host nodes: the management service of the cards, the host's side of their network."""
