@@ -19,12 +19,14 @@ import dpf
 from dpf.api.names import DPF_NAMESPACE
 
 if TYPE_CHECKING:
+    from dpf.provisioning.controllers import Options
+    from dpf.runtime.mirrors import Mirrors
     from dpf.runtime.process import ControllersFactory, World
     from dpf.runtime.reconciler import Reconciler
-    from dpf.services.helm.mirrors import Mirrors
 
 _LOCAL = "local"
 _PAUSE_S = 1.0
+_PORTS = 1 << 16
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,7 +37,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("controllers", type=click.Choice(["all", "services", "provisioning", "cluster-manager"]))
-@click.argument("manager", required=False, type=click.Choice(["static", _LOCAL]))
+@click.argument("manager", required=False, type=click.Choice(["static", "kamaji", _LOCAL]))
 @click.option("--kubeconfig", default=None, help="Host cluster; default: KUBECONFIG, in-cluster or ~/.kube/config.")
 @click.option("--metrics-address", default="127.0.0.1:8080", show_default=True, help="Metrics and probes; '' for none.")
 @click.option("--leader-elect/--no-leader-elect", default=True, show_default=True)
@@ -50,20 +52,43 @@ def main() -> None:
     "--repository-mirror", "repository_mirrors", multiple=True, metavar="PREFIX=MIRROR",
     help="Ask MIRROR for charts of repositories whose URL begins with PREFIX; may be given again.",
 )
+@click.option(
+    "--bfb-folder", type=click.Path(path_type=Path, file_okay=False), default=Path("/bfb"), show_default=True,
+    help="Volume with the BFBs.",
+)
+@click.option(
+    "--bfb-registry-listen", default="", metavar="HOST:PORT",
+    help="Serve the volume over https, for BMCs that are told to install; '' for not at all.",
+)
+@click.option(
+    "--bfb-registry-address", default="", metavar="HOST:PORT",
+    help="Where BMCs reach the registry, unless the DPFOperatorConfig says so; default: where it listens.",
+)
+@click.option(
+    "--bfb-mirror", "bfb_mirrors", multiple=True, metavar="PREFIX=MIRROR",
+    help="Download BFBs whose URL begins with PREFIX from MIRROR; may be given again.",
+)
 @click.option("--log-format", type=click.Choice(["json", "console"]), default="json", show_default=True)
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO")
 def run(
     controllers: str, manager: str | None, kubeconfig: str | None, metrics_address: str, leader_elect: bool,
-    namespace: str, local_state: Path | None, repository_mirrors: tuple[str, ...], log_format: str, log_level: str,
+    namespace: str, local_state: Path | None, repository_mirrors: tuple[str, ...], bfb_folder: Path,
+    bfb_registry_listen: str, bfb_registry_address: str, bfb_mirrors: tuple[str, ...], log_format: str, log_level: str,
 ) -> None:
     """Run CONTROLLERS against the host cluster until a signal; `cluster-manager` takes the MANAGER to run."""
     from dpf.local import errors
-    from dpf.runtime import logs, process
-    from dpf.services.helm import mirrors
+    from dpf.provisioning.controllers import Options
+    from dpf.runtime import logs, mirrors, process
 
     logs.configure(console=log_format == "console", level=log_level)
+    host, port = _address(bfb_registry_listen)
     try:
-        factory = _factory(controllers, manager, local_state, mirrors.parse(repository_mirrors))
+        options = Options(
+            folder=bfb_folder, registry_host=host, registry_port=port,
+            registry_address=bfb_registry_address or bfb_registry_listen,
+            mirrors=mirrors.parse(bfb_mirrors, mirrors.BFB),
+        )
+        factory = _factory(controllers, manager, local_state, mirrors.parse(repository_mirrors), options)
     except (errors.LocalError, mirrors.MirrorError) as error:
         raise click.ClickException(str(error)) from error
     name = f"dpf-{controllers}-{manager}" if manager else f"dpf-{controllers}"
@@ -76,6 +101,16 @@ def run(
     sys.exit(code)
 
 
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT. Raises UsageError."""
+    host, _, port = text.rpartition(":")
+    if not text:
+        return "", 0
+    if not host or not (port.isascii() and port.isdigit()) or int(port) >= _PORTS:
+        raise click.UsageError(f"--bfb-registry-listen {text!r} is not HOST:PORT, e.g. 0.0.0.0:8443")
+    return host.strip("[]"), int(port)
+
+
 def _start_again() -> None:
     """Become a new process of the same pid: on a local platform nobody else restarts what had to leave."""
     time.sleep(_PAUSE_S)
@@ -83,11 +118,11 @@ def _start_again() -> None:
 
 
 def _factory(
-    controllers: str, manager: str | None, local_state: Path | None, repositories: Mirrors
+    controllers: str, manager: str | None, local_state: Path | None, repositories: Mirrors, options: Options,
 ) -> ControllersFactory:
     """What makes the chosen controllers. Raises UsageError and LocalError."""
     if (controllers == "cluster-manager") != (manager is not None):
-        raise click.UsageError("`cluster-manager` takes the manager to run (static or local); nothing else does")
+        raise click.UsageError("`cluster-manager` takes the manager (static, kamaji or local); nothing else does")
     if manager == _LOCAL and local_state is None:
         raise click.UsageError("the local cluster manager needs --local-state")
     from dpf.provisioning import controllers as provisioning
@@ -96,14 +131,18 @@ def _factory(
     build_services = partial(services.build, mirrors=repositories)
     if controllers == "services":
         return build_services
+    build_provisioning = partial(provisioning.build, options=options)
     if controllers == "provisioning":
-        return provisioning.build
+        return build_provisioning
     if manager == "static":
         return provisioning.build_static_manager
+    if manager == "kamaji":
+        return provisioning.build_kamaji_manager
     local = _local_manager(local_state) if local_state else _nothing
     if manager == _LOCAL:
         return local
-    parts = (build_services, provisioning.build, provisioning.build_static_manager, local)
+    managers = (provisioning.build_static_manager, provisioning.build_kamaji_manager, local)
+    parts = (build_services, build_provisioning, *managers)
     return lambda world: [reconciler for build in parts for reconciler in build(world)]
 
 

@@ -14,7 +14,6 @@ from tools.rbacgen.__main__ import DOMAINS, controllers
 from dpf.api import names
 from dpf.kube.clusters import ClusterRegistry
 from dpf.kube.memory import MemoryCluster
-from dpf.provisioning import controllers as controllers_of_provisioning
 from dpf.runtime.clock import SystemClock
 from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
@@ -24,8 +23,7 @@ LISTED = [controller for domain in DOMAINS for controller in controllers(domain)
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_domain_lists_all_its_controllers(domain: str) -> None:
-    waiting = controllers_of_provisioning.NOT_IN_SERVICE if domain == "provisioning" else ()
-    assert {*controllers(domain), *waiting} == set(_written(domain))
+    assert set(controllers(domain)) == set(_written(domain))
 
 
 @pytest.mark.parametrize("controller", LISTED, ids=lambda c: c.name)

@@ -40,6 +40,7 @@ from dpf.kube.memory import MemoryCluster, Request
 from dpf.runtime import conditions
 from dpf.runtime.controller import Controller
 from dpf.runtime.manager import Manager
+from dpf.runtime.mirrors import NONE
 from dpf.runtime.reconciler import Reconciler
 from dpf.services.dpudeployment import revisions
 from dpf.services.dpudeployment.controller import DPUDeploymentController
@@ -49,7 +50,6 @@ from dpf.services.dpuservice.leftovers import LeftoverController
 from dpf.services.dpuservicetemplate.controller import DPUServiceTemplateController
 from dpf.services.helm import sources
 from dpf.services.helm.memory import MemoryCharts
-from dpf.services.helm.mirrors import NONE
 from dpf.services.helm.port import ChartError
 
 T = TypeVar("T", bound=Object)

@@ -112,7 +112,9 @@ class Rig:
         assert isinstance(sight, Sight), sight
         return sight
 
-    async def until(self, accept: Callable[[Sight], bool], topics: Topic = Topic.INSTALLED, *, number: int = 0) -> Sight:
+    async def until(
+        self, accept: Callable[[Sight], bool], topics: Topic = Topic.INSTALLED, *, number: int = 0
+    ) -> Sight:
         """Look again and again, over the network, until it is so."""
         async with asyncio.timeout(20):
             while not accept(sight := await self.see(topics, number=number)):
@@ -131,6 +133,13 @@ class Rig:
         await self.dms.close()
         self.dms = _dms(self, len(self.dms.cards), f"127.0.0.1:{port}", timings)
         await self.dms.start()
+
+
+async def until(wanted: Callable[[], object]) -> None:
+    """Let everybody else go on until it is so."""
+    async with asyncio.timeout(20):
+        while not wanted():  # noqa: ASYNC110 - what is looked at is files, sockets and other processes
+            await asyncio.sleep(0)
 
 
 def target(number: int) -> str:

@@ -9,12 +9,18 @@ import msgspec
 from dpf.api.bfb import BFB
 from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.provisioning import InstallInterface
-from dpf.provisioning.flavor.facts import DPUFacts, Join
+from dpf.kube.memory.authority import CA_PEM
+from dpf.provisioning.flavor.facts import AgentAccess, DPUFacts, Join
 
 NAMESPACE = "dpf-operator-system"
 TOKEN = "abcdef.0123456789abcdef"
 PIN = "sha256:" + "0123456789abcdef" * 4
 JOIN = Join(server="10.0.110.10:30443", token=TOKEN, pins=(PIN,))
+AGENT_TOKEN = "fedcba.fedcba9876543210"
+AGENT = AgentAccess(
+    server="https://10.0.110.1:6443", ca_pem=CA_PEM.decode(), token=AGENT_TOKEN, user="da-worker1-0000-2b-00",
+    groups=("dpf:dpu-agents", "dpf:dpu-agent:8f3c6a0e-6c0f-4d7a-9a5e-2b7c1d0e9f11"),
+)
 PASSWORD_HASH = "$6$salt$Fnu8HRoGDzPbCMQtZ4qhXuo3ri"
 
 OVS_SCRIPT = """\

@@ -15,9 +15,9 @@ from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpuservicetemplate import ConditionType, DPUServiceTemplate, DPUServiceTemplateSpec
 from dpf.api.meta import Condition, ObjectMeta
 from dpf.runtime.manager import Manager
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.services.dpuservicetemplate.controller import DPUServiceTemplateController
 from dpf.services.helm.memory import MemoryCharts
-from dpf.services.helm.mirrors import NONE, Mirrors
 from dpf.services.helm.port import Source
 
 NAMESPACE = "customer-namespace"

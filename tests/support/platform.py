@@ -67,7 +67,7 @@ class Platform:
             sys.executable, "-m", "dpf", "run", "all",
             "--kubeconfig", str(self.state / "host" / "dpf-controllers.kubeconfig"),
             "--local-state", str(self.state), "--metrics-address", "",
-            "--repository-mirror", f"{up.EXAMPLE_REPOSITORY}=https://{self.environment['DPUSERVICE_HELM_REGISTRY']}/dpf",
+            *up.controllers_options(self._settings),
         ]
 
     def controllers_environment(self) -> dict[str, str]:
@@ -83,13 +83,18 @@ class Platform:
 
     def passes(self, controller: str) -> int:
         """How often the running controllers have found an object of this controller as it should be."""
-        remembered = settings.load(self.state)
-        assert remembered is not None
-        url = f"http://127.0.0.1:{remembered.port('controllers-metrics')}/metrics"
+        url = f"http://127.0.0.1:{self._settings.port('controllers-metrics')}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:
             text = answer.read().decode()
         series = f'dpf_reconcile_total{{controller="{controller}",result="done"}} '
         return next((int(float(line[len(series):])) for line in text.splitlines() if line.startswith(series)), 0)
+
+    @property
+    def _settings(self) -> settings.Settings:
+        """What the platform remembers of itself."""
+        remembered = settings.load(self.state)
+        assert remembered is not None
+        return remembered
 
     def kubectl(
         self, *arguments: str, dpu: bool = False, stdin: str | None = None, check: bool = True,

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-T = TypeVar("T")
-
-_state = click.option(
-    "--state", type=click.Path(path_type=Path, file_okay=False), default=None, envvar="DPF_STATE",
-    help="State folder; every platform has its own. Default: ~/.local/state/dpf/default.",
-)
+from dpf.cli import statefolder
+from dpf.cli.fault import fault
 
 
 @click.group()
@@ -28,17 +22,30 @@ def local() -> None:
 
 
 @local.command()
-@_state
+@statefolder.option
 @click.option("--dpus", type=click.IntRange(0, 64), default=None, help="How many emulated DPUs.  [default: 2]")
 @click.option(
     "--pod-network", type=click.Choice(["netns", "host"]), default=None,
     help="A network namespace per node and pod (root), or this machine's own network.  [default: netns for root]",
 )
+@click.option(
+    "--install-interface", type=click.Choice(["gnoi", "redfish", "none"]), default=None,
+    help="How DPUs are installed: from their host, by their BMC, or not at all (they are Ready nodes).",
+)
+@click.option(
+    "--provision/--no-provision", default=None,
+    help="Have all DPUs installed and wait until they are Ready.  [default: yes, unless an interface is named]",
+)
+@click.option(
+    "--manual-reboot/--attended", default=None,
+    help="Reboot hosts yourself when a DPUNode asks for it, or have it done.  [default: attended]",
+)
 @click.option("--port", "ports", multiple=True, metavar="NAME=PORT", help="Fix a port, e.g. host-api=6443.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="json: step times on stdout.")
 def up(
-    state: Path | None, dpus: int | None, pod_network: Any, ports: tuple[str, ...], quiet: bool, output: str,  # noqa: ANN401
+    state: Path | None, dpus: int | None, pod_network: Any, install_interface: Any, provision: bool | None,  # noqa: ANN401
+    manual_reboot: bool | None, ports: tuple[str, ...], quiet: bool, output: str,
 ) -> None:
     """Bring the platform up, or mend it: what runs is left alone."""
     from dpf.local.platform import progress, settings
@@ -49,11 +56,12 @@ def up(
 
     def start() -> None:
         wanted = settings.resolve(
-            where, dpus=dpus, pod_network=pod_network, wanted_ports=_parse_ports(ports), saved=settings.load(where)
+            where, dpus=dpus, pod_network=pod_network, wanted_ports=_parse_ports(ports), saved=settings.load(where),
+            install_interface=install_interface, provision=provision, manual_reboot=manual_reboot,
         )
-        _wait_for(platform_up.up(wanted, meter))
+        statefolder.wait_for(platform_up.up(wanted, meter))
 
-    _guard(start)
+    statefolder.guard(start)
     if output == "json":
         click.echo(json.dumps({
             "seconds": round(meter.elapsed(), 3),
@@ -64,19 +72,19 @@ def up(
 
 
 @local.command()
-@_state
+@statefolder.option
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table")
 def status(state: Path | None, output: str) -> None:
     """Show the platform's processes, clusters and nodes. Exits 1 when something does not run."""
     from dpf.local.platform import status as platform_status
 
-    report = _guard(lambda: _wait_for(platform_status.observe(_existing(state))))
+    report = statefolder.guard(lambda: statefolder.wait_for(platform_status.observe(statefolder.existing(state))))
     click.echo(json.dumps(platform_status.as_json(report)) if output == "json" else platform_status.as_table(report))
     sys.exit(0 if report.healthy else 1)
 
 
 @local.command()
-@_state
+@statefolder.option
 @click.option("--follow", "-f", is_flag=True, help="Go on printing what is added.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), default=100, help="How many lines from the end.")
 @click.argument("name", required=False)
@@ -84,21 +92,25 @@ def logs(state: Path | None, follow: bool, lines: int, name: str | None) -> None
     """Print the log of the process NAME; without NAME, list the names."""
     from dpf.local.platform import logs as platform_logs
 
-    _guard(lambda: platform_logs.show(_existing(state).state, name, lines=lines, follow=follow, write=click.echo))
+    def show() -> None:
+        where = statefolder.existing(state).state
+        platform_logs.show(where, name, lines=lines, follow=follow, write=click.echo)
+
+    statefolder.guard(show)
 
 
 @local.command()
-@_state
+@statefolder.option
 def env(state: Path | None) -> None:
     """Print exports for a shell: eval "$(dpfctl local env)"."""
     from dpf.local.platform import environment
 
-    for line in _guard(lambda: environment.exports(_existing(state))):
+    for line in statefolder.guard(lambda: environment.exports(statefolder.existing(state))):
         click.echo(line)
 
 
 @local.command()
-@_state
+@statefolder.option
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def down(state: Path | None, quiet: bool) -> None:
     """Stop everything and remove the state folder, network namespaces and interfaces."""
@@ -107,7 +119,7 @@ def down(state: Path | None, quiet: bool) -> None:
 
     where = (state or settings.default_state()).absolute()
     meter = progress.Progress(out=None if quiet else sys.stderr)
-    found = _guard(lambda: platform_down.down(where, meter))
+    found = statefolder.guard(lambda: platform_down.down(where, meter))
     if not quiet:
         end = f"nothing left, {meter.elapsed():.1f} s" if found else f"no platform in {where}"
         click.echo(f"down: {end}", err=True)
@@ -119,18 +131,8 @@ def parts(output: str) -> None:
     """Find, download or build the engines, and say where each comes from."""
     from dpf.local.platform import part_list
 
-    click.echo(_guard(lambda: _wait_for(part_list.resolve(output, lambda line: click.echo(line, err=True)))))
-
-
-def _existing(state: Path | None) -> Any:  # noqa: ANN401 - Settings, imported lazily
-    from dpf.local import errors
-    from dpf.local.platform import settings
-
-    where = (state or settings.default_state()).absolute()
-    found = settings.load(where)
-    if found is None:
-        raise errors.LocalError(f"there is no platform in {where}; `dpfctl local up` makes one")
-    return found
+    resolving = part_list.resolve(output, lambda line: click.echo(line, err=True))
+    click.echo(statefolder.guard(lambda: statefolder.wait_for(resolving)))
 
 
 def _parse_ports(words: tuple[str, ...]) -> dict[str, int]:
@@ -145,28 +147,4 @@ def _parse_ports(words: tuple[str, ...]) -> dict[str, int]:
     return ports
 
 
-def _wait_for(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def _guard(work: Callable[[], T]) -> T:
-    """Run it; what the platform can explain is printed without a traceback and ends with 1."""
-    from dpf.kube import errors as kube_errors
-    from dpf.local import errors
-
-    try:
-        return work()
-    except (errors.LocalError, kube_errors.Error) as error:
-        raise click.ClickException(str(error)) from error
-    except ExceptionGroup as group:
-        known, other = group.split((errors.LocalError, kube_errors.Error))
-        if other is not None or known is None:
-            raise
-        raise click.ClickException("\n".join(sorted({str(e) for e in _leaves(known)}))) from known
-    except KeyboardInterrupt:
-        click.echo("interrupted; `dpfctl local up` goes on from here, `dpfctl local down` removes it", err=True)
-        sys.exit(130)
-
-
-def _leaves(group: ExceptionGroup[Exception]) -> list[Exception]:
-    return [leaf for e in group.exceptions for leaf in (_leaves(e) if isinstance(e, ExceptionGroup) else [e])]
+local.add_command(fault)

@@ -2,33 +2,89 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+import dpf
+from dpf.api import core
+from dpf.api.provisioning import InstallInterface
+from dpf.provisioning.agentcsr.controller import AgentCSRController
 from dpf.provisioning.bfb.controller import BFBController
+from dpf.provisioning.bfb.download import Downloads
+from dpf.provisioning.bfb.files import Volume
+from dpf.provisioning.bfb.serving import Serving
+from dpf.provisioning.certificates import issuer as certificates
+from dpf.provisioning.certificates.issuer import Issuer
+from dpf.provisioning.clustermanager.kamaji.controller import KamajiClusterManager
 from dpf.provisioning.clustermanager.local.controller import LocalClusterManager
 from dpf.provisioning.clustermanager.local.driver import ControlPlane
 from dpf.provisioning.clustermanager.static.controller import StaticClusterManager
+from dpf.provisioning.dpu.apply import Driver
+from dpf.provisioning.dpu.controller import DPUController
+from dpf.provisioning.dpu.snapshot import Settings
 from dpf.provisioning.dpucluster.controller import DPUClusterController
 from dpf.provisioning.dpucluster.httpprober import HTTPProber
 from dpf.provisioning.dpudevice.controller import DPUDeviceController
+from dpf.provisioning.dpudevice.driver import BMCs
+from dpf.provisioning.dpudiscovery.controller import DPUDiscoveryController
+from dpf.provisioning.dpudiscovery.scanning import Scans
 from dpf.provisioning.dpunode.controller import DPUNodeController
 from dpf.provisioning.dpunode.registration.controller import DPURegistrationController
 from dpf.provisioning.dpuset.controller import DPUSetController
+from dpf.provisioning.hostpods.driver import HostPods
+from dpf.provisioning.install.gnoi.installer import GNOIInstaller
+from dpf.provisioning.install.port import Installer
+from dpf.provisioning.install.redfish import tls
+from dpf.provisioning.install.redfish.installer import RedfishInstaller
+from dpf.provisioning.install.redfish.transport import Transport
+from dpf.provisioning.join.joiner import Joiner
 from dpf.provisioning.maintenance.controller import DPUNodeMaintenanceController
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
 
-CONTROLLERS: Final = (DPUClusterController, StaticClusterManager, LocalClusterManager)
-NOT_IN_SERVICE: Final = (
-    BFBController, DPUSetController, DPURegistrationController, DPUNodeController, DPUDeviceController,
-    DPUNodeMaintenanceController,
+CONTROLLERS: Final = (
+    DPUClusterController, StaticClusterManager, LocalClusterManager, KamajiClusterManager, BFBController,
+    DPUSetController, DPUController, DPURegistrationController, DPUNodeController, DPUDeviceController,
+    DPUNodeMaintenanceController, DPUDiscoveryController, AgentCSRController,
 )
-"""Written and tested, run by no process yet: they begin together with the phases of a DPU, for which they prepare."""
 
 
-def build(world: World) -> list[Reconciler[Any, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says about installations.
+
+    `folder` is the volume with the BFBs. The registry listens at `registry_host` and `registry_port`, and is reached at
+    `registry_address` (host and port) unless the DPFOperatorConfig says otherwise.
+    """
+
+    folder: Path = Path("/bfb")
+    registry_host: str = ""
+    registry_port: int = 8443
+    registry_address: str = ""
+    mirrors: Mirrors = NONE
+
+
+def build(world: World, options: Options | None = None) -> list[Reconciler[Any, Any]]:
     """The controllers that are no cluster managers."""
-    return [DPUClusterController(host=world.host, prober=HTTPProber())]
+    chosen, clusters = options or Options(), world.clusters
+    issuer = Issuer(world.host, world.namespace, world.clock, cache=clusters.host.cache)
+    downloads = Downloads(Volume(chosen.folder), world.clock, mirrors=chosen.mirrors)
+    return [
+        DPUClusterController(host=world.host, prober=HTTPProber()),
+        BFBController(clusters=clusters, downloads=downloads, serving=_serving(world, chosen, issuer)),
+        DPUSetController(clusters=clusters, clock=world.clock, version=dpf.__version__, dpf_namespace=world.namespace),
+        _dpus(world, chosen, issuer),
+        DPURegistrationController(clusters=clusters, namespace=world.namespace),
+        DPUNodeController(clusters=clusters, clock=world.clock),
+        DPUDeviceController(clusters=clusters, bmcs=BMCs(issuer, world.clock)),
+        DPUDiscoveryController(clusters=clusters, scans=Scans(world.clock)),
+        DPUNodeMaintenanceController(clusters=clusters, limits=None),
+        AgentCSRController(clusters=clusters),
+    ]
 
 
 def build_static_manager(world: World) -> list[Reconciler[Any, Any]]:  # noqa: ARG001 - as all builders
@@ -36,6 +92,55 @@ def build_static_manager(world: World) -> list[Reconciler[Any, Any]]:  # noqa: A
     return [StaticClusterManager()]
 
 
+def build_kamaji_manager(world: World) -> list[Reconciler[Any, Any]]:
+    """The cluster manager `kamaji`; it does nothing where Kamaji is not installed."""
+    return [KamajiClusterManager(host=world.host)]
+
+
 def build_local_manager(world: World, control_plane: ControlPlane) -> list[Reconciler[Any, Any]]:
     """The cluster manager `dpf/local` over `control_plane`."""
     return [LocalClusterManager(host=world.host, control_plane=control_plane)]
+
+
+def _dpus(world: World, options: Options, issuer: Issuer) -> DPUController:
+    installers: dict[InstallInterface, Installer] = {
+        InstallInterface.REDFISH: RedfishInstaller(
+            Transport(lambda: _identity(issuer, certificates.REDFISH_CLIENT_SECRET)), clock=world.clock
+        ),
+        InstallInterface.GNOI: GNOIInstaller(lambda: _identity(issuer, certificates.DMS_CLIENT_SECRET)),
+    }
+    driver = Driver(
+        clusters=world.clusters, installers=installers, host_pods=HostPods(world.host, issuer), folder=options.folder,
+        joiner=Joiner(clusters=world.clusters, host=world.host, clock=world.clock), version=dpf.__version__,
+    )
+    settings = Settings(version=dpf.__version__, registry=options.registry_address, folder=str(options.folder))
+    return DPUController(clusters=world.clusters, driver=driver, settings=settings, clock=world.clock)
+
+
+def _identity(issuer: Issuer, name: str) -> tls.Identity | None:
+    """Our certificate as it is now; None before there is one."""
+    shown = issuer.shown(name)
+    if shown is None:
+        return None
+    trusted, own = shown
+    return tls.Identity(ca_pem=trusted, certificate_pem=own.certificate_pem, key_pem=own.key_pem)
+
+
+REGISTRY_SECRET: Final = "dpf-provisioning-registry-server-secret"  # noqa: S105 - a name
+
+
+def _serving(world: World, options: Options, issuer: Issuer) -> Serving | None:
+    if not options.registry_host:
+        return None
+
+    async def certify(names: Sequence[str]) -> tuple[bytes, bytes]:
+        await issuer.server_secret(REGISTRY_SECRET, world.namespace, names)
+        secret = await world.host.get(core.Secret, REGISTRY_SECRET, world.namespace)
+        data = secret.data or {}
+        return base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"])
+
+    reached = options.registry_address.rpartition(":")[0] or options.registry_host
+    return Serving(
+        folder=options.folder, host=options.registry_host, port=options.registry_port, names=(reached,),
+        certify=certify, clock=world.clock,
+    )

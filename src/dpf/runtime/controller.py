@@ -51,7 +51,10 @@ class Controller:
     @property
     def kinds(self) -> tuple[type[Object], ...]:
         """The kinds of the host cluster that must be cached before the first pass."""
-        return (self.reconciler.kind, *(w.kind for w in self.reconciler.watches if not w.everywhere))
+        return (
+            self.reconciler.kind,
+            *(w.kind for w in self.reconciler.watches if not w.everywhere and not w.optional),
+        )
 
     def enqueue(self, keys: Iterable[Key]) -> None:
         """Look at these roots."""

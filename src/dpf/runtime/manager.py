@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from dpf.api.meta import Key
+from dpf.api.meta import Key, Object
 from dpf.kube import client as port
 from dpf.kube.clusters import HOST, Cluster, ClusterRegistry, Connected, Health, Unreachable
 from dpf.runtime import faults, triggers, writes
@@ -118,6 +118,11 @@ class Manager:
         names = ", ".join(c.reconciler.name for c in due)
         raise NotSettling(f"still due after {_MAX_PASSES} passes: {names}; last {key}")
 
+    @property
+    def kinds(self) -> frozenset[type[Object]]:
+        """The kinds of the host cluster without which some controller does not work."""
+        return frozenset(kind for controller in self.controllers for kind in controller.kinds)
+
     def is_synced(self, controller: Controller) -> bool:
         """Whether everything that `controller` reads in the host cluster is cached."""
         return self._clusters.host.cache.is_synced(*controller.kinds)
@@ -144,9 +149,13 @@ class Manager:
 
     async def _run(self, controller: Controller) -> None:
         await self._synced_or_stopping(controller)
-        async with asyncio.TaskGroup() as group:
-            for number in range(controller.reconciler.workers or self._settings.workers):
-                group.create_task(controller.run_worker(), name=f"{controller.reconciler.name} worker {number}")
+        name = controller.reconciler.name
+        async with asyncio.TaskGroup() as beside:
+            companion = beside.create_task(controller.reconciler.accompany(), name=f"{name} companion")
+            async with asyncio.TaskGroup() as group:
+                for number in range(controller.reconciler.workers or self._settings.workers):
+                    group.create_task(controller.run_worker(), name=f"{name} worker {number}")
+            companion.cancel()
 
     async def _synced_or_stopping(self, controller: Controller) -> None:
         """A cache that never becomes complete (a CRD is missing) must not hold up the end of the process."""

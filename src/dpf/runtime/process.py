@@ -150,7 +150,8 @@ class Process:
 
     def ready(self) -> str | None:
         """Which caches are not complete yet, if any. A standby is ready too."""
-        missing = [store.kind for store in self.clusters.host.cache.stores if not store.synced]
+        cache, needed = self.clusters.host.cache, self._manager.kinds
+        missing = [store.kind for store in cache.stores if store.kind in needed and not store.synced]
         return f"not synced: {', '.join(map(_describe, missing))}" if missing else self.alive()
 
     async def run(self) -> int:
@@ -179,7 +180,7 @@ class Process:
 
     async def _freeze(self) -> None:
         """What the first lists made stays; the collector need not look at it again."""
-        await self.clusters.host.cache.wait_synced()
+        await self.clusters.host.cache.wait_synced(*self._manager.kinds)
         gc.freeze()
         _log.info("caches are complete")
 

@@ -28,7 +28,8 @@ class Watch:
 
     `maps(old, new)` names the roots to look at; on creation `old` is None, on deletion `new` is None. `everywhere`
     means the DPU clusters rather than the host cluster. `labels` narrows the watch at the server (selector syntax).
-    `indexes` are declared on the cache for the kind.
+    `indexes` are declared on the cache for the kind. `optional` means that the kind need not be served, because it
+    belongs to a product that may not be installed: nothing waits for its cache, so a reconciler must not read there.
     """
 
     kind: type[Object]
@@ -36,6 +37,7 @@ class Watch:
     everywhere: bool = False
     labels: str | None = None
     indexes: dict[str, Callable[[Any], Iterable[str]]] = field(default_factory=dict)
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,9 @@ class Reconciler(ABC, Generic[K, S]):
         What it returns is the outcome's `answer`, for `status`.
         """
         raise TypeError(f"{self.name} has no driver for {intent!r}")
+
+    async def accompany(self) -> None:
+        """Runs beside the passes as long as this process works, and is cancelled at its end; most have nothing."""
 
     def conditions_of(self, root: K) -> Sequence[Condition]:
         """The conditions that `root` carries now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.runtime.process import World
 from dpf.runtime.reconciler import Reconciler
 from dpf.services.credentialrequest.controller import DPUServiceCredentialRequestController
@@ -12,7 +13,6 @@ from dpf.services.dpudeploymentnode.controller import DPUDeploymentNodeControlle
 from dpf.services.dpuservice.controller import DPUServiceController
 from dpf.services.dpuservice.leftovers import LeftoverController
 from dpf.services.dpuservicetemplate.controller import DPUServiceTemplateController
-from dpf.services.helm.mirrors import NONE, Mirrors
 from dpf.services.helm.repositories import Repositories
 
 CONTROLLERS: Final = (

@@ -16,7 +16,6 @@ from dpf.emulation.dms import faults as dms_faults
 from dpf.emulation.dms.settings import NO_LATENCY, Timings
 from dpf.provisioning.install.memory import MemoryCard, MemoryInstaller, unreachable
 from dpf.provisioning.install.port import (
-    Activate,
     Card,
     Cause,
     Install,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.support.dmss import BUNDLE, CONFIGURATION, VERSION, Rig, a_rig, identity
+from tests.support.dmss import BUNDLE, CONFIGURATION, VERSION, Rig, a_rig, identity, until
 
 from dpf.api.provisioning import DPUMode
 from dpf.emulation import bfb
@@ -30,6 +30,7 @@ from dpf.provisioning.install.port import (
     Topic,
     Transfer,
 )
+from dpf.provisioning.install.redfish.tls import Identity
 
 LARGE = bfb.build(size=6 << 20)
 
@@ -47,6 +48,12 @@ async def listening(answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+
+
+def connections_to(port: int) -> int:
+    """TCP connections of this machine that are established to a port of its loopback address, in either table."""
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return sum(remote.endswith(f"0100007F:{port:04X}") and state == "01" for _, _, remote, state, *_ in rows)
 
 
 @asynccontextmanager
@@ -124,6 +131,15 @@ async def test_without_certificates_nobody_is_asked(tmp_path: Path) -> None:
         rig.ours = None
 
         assert (await silence_of(rig)).cause is Cause.UNTRUSTED
+
+
+async def test_certificates_that_cannot_be_read_are_not_quoted(tmp_path: Path) -> None:
+    async with a_rig(tmp_path) as rig:
+        rig.ours = Identity(ca_pem=b"x", certificate_pem=b"secret-text", key_pem=b"secret-text")
+        silence = await silence_of(rig)
+
+        assert silence.cause is Cause.UNTRUSTED
+        assert "secret-text" not in silence.why
 
 
 async def test_renewed_certificates_count_at_once_on_both_sides(tmp_path: Path) -> None:
@@ -225,13 +241,11 @@ async def test_a_transfer_that_is_cancelled_leaves_nothing(tmp_path: Path) -> No
         order = Transfer(version=BUNDLE, path=rig.file(BUNDLE, bfb.build(size=64 << 20)))
         transfer = asyncio.create_task(rig.installer.order(rig.at(), order))
         images = tmp_path / "cards" / "dpu-0" / "images"
-        while not list(images.glob(".part-*")):
-            await asyncio.sleep(0)
+        await until(lambda: list(images.glob(".part-*")))
         transfer.cancel()
         with pytest.raises(asyncio.CancelledError):
             await transfer
-        while list(images.iterdir()):
-            await asyncio.sleep(0)
+        await until(lambda: not list(images.iterdir()))
 
         assert (await rig.see(Topic.INSTALLED, task=VERSION)).installed == ()
 
@@ -288,6 +302,15 @@ async def test_a_connection_that_nobody_uses_is_closed_and_opened_again(tmp_path
     async with a_rig(tmp_path, idle_s=0.0) as rig:
         for _ in range(3):
             assert isinstance(await rig.installer.look(rig.at()), Sight)
+            await until(lambda: not connections_to(rig.dms.port))
+
+
+async def test_cards_of_a_host_share_a_connection_that_stays(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, cards=3) as rig:
+        for number in (0, 1, 2, 0):
+            assert isinstance(await rig.installer.look(rig.at(number)), Sight)
+
+        assert connections_to(rig.dms.port) == 1
 
 
 async def test_an_address_that_is_none_is_refused_for_good(tmp_path: Path) -> None:

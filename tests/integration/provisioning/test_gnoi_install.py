@@ -132,7 +132,7 @@ async def test_an_activation_is_seen_while_it_goes_on_and_after_the_dms_was_rest
 
         assert first == second
         assert first.running == VERSION
-        assert first.activation == Activation(is_active=True, reason="activation", count=0)
+        assert first.activation == Activation(is_active=True, reason="activation", count=1)
         assert first.task == Task(id=VERSION, state=TaskState.RUNNING, image=VERSION, state_text="active")
         assert [one.outcome for one in rig.card().record.activations] == ["booted"]
 
@@ -155,7 +155,7 @@ async def test_why_an_activation_failed_is_told_and_a_second_one_succeeds(
         assert "the card" in failed.reason
         assert task is not None
         assert (task.state, task.messages) == (TaskState.FAILED, (failed.reason,))
-        assert repeated.outcome is Outcome.SUCCESS
+        assert (repeated.outcome, failed.count, repeated.count) == (Outcome.SUCCESS, 1, 2)
         assert [one.outcome for one in rig.card().record.activations] == ["failed", "booted"]
 
 
@@ -217,7 +217,7 @@ async def test_orders_of_the_other_interface_are_refused_without_asking(tmp_path
 async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     async with a_rig(tmp_path) as rig:
         order = Transfer(version=BUNDLE, path=str(tmp_path / "none"))
-        with pytest.raises(InstallError, match="transferring a.bfb: the file cannot be read: No such file"):
+        with pytest.raises(InstallError, match=r"transferring a\.bfb: the file cannot be read: No such file"):
             await rig.installer.order(rig.at(), order)
 
 

@@ -1,4 +1,4 @@
-"""The life of a DPUCluster of type kamaji beside a played Kamaji: made, edited, upgraded, deleted; killed in between."""
+"""The life of a DPUCluster of type kamaji beside a played Kamaji: made, edited, upgraded, deleted, killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import pytest
 from tests.scenario.provisioning.stage import any_order
 from tests.support import kamajis as some
@@ -330,9 +329,7 @@ async def test_deletion_leaves_what_belongs_to_others() -> None:
 async def test_a_namesake_does_not_take_over_what_its_predecessor_left() -> None:
     stage = await settled()
     (old,) = stage.host.objects(TenantControlPlane)
-    stage.host.add(msgspec.structs.replace(
-        some.a_kamaji_cluster(keepalived=some.KEEPALIVED, uid="uid-2"),
-    ))
+    stage.host.add(some.a_kamaji_cluster(keepalived=some.KEEPALIVED, uid="uid-2"))
     async with stage.controllers() as manager:
         await manager.settle()
         await stage.pass_time(manager, 10)

@@ -18,9 +18,9 @@ from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.meta import Condition, Key, Object, ObjectMeta
 from dpf.kube.memory import MemoryCluster
 from dpf.runtime.manager import Manager
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.services.dpuservice.controller import DPUServiceController
 from dpf.services.dpuservice.leftovers import LeftoverController
-from dpf.services.helm.mirrors import NONE, Mirrors
 
 KINDS = (
     DPUService, DPUServiceInterface, Application, AppProject, core.Secret, core.Namespace, core.Service,

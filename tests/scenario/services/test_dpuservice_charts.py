@@ -11,7 +11,7 @@ from tests.support import dpuservices as some
 from tests.support.world import World
 
 from dpf.api.argocd import ApplicationSource
-from dpf.services.helm import mirrors
+from dpf.runtime import mirrors
 
 OWNED = {"svc.dpu.nvidia.com/owned-by-dpudeployment": "producer-consumer"}
 

@@ -15,8 +15,8 @@ from dpf.api import core, names
 from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.meta import ObjectMeta
 from dpf.kube import errors
+from dpf.runtime import mirrors
 from dpf.services.dpuservicetemplate.readings import LONGEST_PAUSE_S
-from dpf.services.helm import mirrors
 from dpf.services.helm.memory import MemoryCharts
 from dpf.services.helm.port import ChartError
 

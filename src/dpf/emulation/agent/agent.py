@@ -6,7 +6,6 @@ or in the DPU object, so that it may be ended at any point. Nothing that it logs
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from datetime import datetime
 from typing import Final
@@ -55,7 +54,7 @@ class Agent:
 
     async def run(self) -> None:
         """See `run`. Whatever goes wrong is told in the system's log, and tried again."""
-        boot = await asyncio.to_thread(record.begin, self._system.folder, self._system.boot_id, self._clock.now())
+        boot = record.begin(self._system.folder, self._system.boot_id, self._clock.now())
         self._say(f"the agent of DPU {self._key} starts; it reports to {self._config.server}")
         failures = 0
         while True:
@@ -66,7 +65,7 @@ class Agent:
             except (errors.Error, join_errors.JoinError) as error:
                 self._say(f"the agent cannot report: {error}")
                 if isinstance(error, errors.Unauthorized):
-                    await asyncio.to_thread(identities.discard, self._system.folder)
+                    identities.discard(self._system.folder)
                 failures += 1
                 await self._clock.sleep(min(RETRY_CAP_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 10)))
 

@@ -5,7 +5,6 @@ It is kept on the card's disk, so that a reboot does not need the token again, w
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +27,7 @@ async def ensure(config: AgentConfig, folder: Path, connect: Connect, *, now: da
 
     Raises JoinError, kube.errors.Error, OSError.
     """
-    stored = await asyncio.to_thread(identities.load, folder)
+    stored = identities.load(folder)
     if stored is not None and is_usable(stored, config, now):
         return stored
     access = Access(server=config.server, ca_pem=config.ca_pem, token=config.token.bearer)
@@ -45,7 +44,7 @@ async def ensure(config: AgentConfig, folder: Path, connect: Connect, *, now: da
                 f"{config.server} knows bootstrap token {config.token.id} of the agent, but does not let it ask for a "
                 f"certificate: {error.message}"
             ) from None
-    await asyncio.to_thread(identities.store, folder, identity)
+    identities.store(folder, identity)
     return identity
 
 
@@ -53,7 +52,7 @@ async def renew(config: AgentConfig, identity: Identity, folder: Path, connect: 
     """A new key and certificate, asked for with the present one; stored before it returns. Raises as `ensure`."""
     async with aclosing(connect(identity.access)) as client:
         renewed = await _request(client, config)
-    await asyncio.to_thread(identities.store, folder, renewed)
+    identities.store(folder, renewed)
     return renewed
 
 

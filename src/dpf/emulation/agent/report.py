@@ -88,9 +88,8 @@ def patch(status: AgentStatus) -> dict[str, Any]:
     """The merge patch of the DPU's status. Only the agent writes this field, so the list of conditions is whole."""
     fields: dict[str, Any] = msgspec.to_builtins(status)
     release = fields.get("hostOSInit")
-    if release is not None:
-        # Exactly one of the two may be there; a merge patch leaves what it does not name.
-        fields["hostOSInit"] = {"skipped": None, "succeeded": None, **release}
+    # A merge patch leaves what it does not name, and exactly one of the two may be there.
+    fields["hostOSInit"] = {"skipped": None, "succeeded": None, **release} if release else None
     return {"status": {"agentStatus": fields}}
 
 

@@ -149,6 +149,7 @@ class Card:
         record = self.record
         record.previous, record.version = record.version, version
         record.is_active, record.status, record.reason = True, Status.UNKNOWN, "activation"
+        record.resets += 1
         record.activations.append(ActivationRecord(version=version))
         self._save()
         self._begin(self._activate())
@@ -157,6 +158,7 @@ class Card:
         """Start the system anew. Raises NotNow, OSError."""
         if self.record.is_active:
             raise NotNow(NotActivated.UNSPECIFIED, "an activation is in progress")
+        self.record.resets += 1
         self._boot()
         self._begin(self._tell())
 

@@ -24,6 +24,7 @@ LARGEST_CONFIGURATION: Final = 128 << 10
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,250}\.(bfb|cfg)")
 _SHARED_CONFIGURATIONS: Final = "bfcfg"
+_PART: Final = ".part-"
 _PIECE: Final = 1 << 20
 
 
@@ -51,6 +52,8 @@ class Images:
     def __init__(self, folder: Path, shared: Path | None) -> None:
         self._folder = files.ensure_private_folder(folder)
         self._shared = shared
+        for part in folder.glob(f"{_PART}*"):  # left by a DMS that was killed
+            part.unlink(missing_ok=True)
 
     def find(self, name: str) -> Path | None:
         """The file of a version; None when the card does not have it. Raises OSError."""
@@ -70,7 +73,7 @@ class Incoming:
     """One file on its way; `close` when it is over, whether it is whole or not."""
 
     def __init__(self, path: Path) -> None:
-        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=_PART)
         self._file = os.fdopen(descriptor, "wb")
         self._part = Path(part)
         self._path = path

@@ -32,9 +32,9 @@ class ActivationRecord(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """Everything about one card. `status` is a number of gNOI's RebootStatus.
 
-    `version` is what was activated last, `previous` what was before it. `count` and `boot_id` are of the last start of
-    the system, `told` is the count of the last start that its keeper knows of. Transfers and activations are never
-    forgotten.
+    `version` is what was activated last, `previous` what was before it. `resets` is how often the Arm cores were
+    restarted, `count` how often a system has started after that; `boot_id` is of the last start. `told` is the count of
+    the last start that the system's keeper knows of. Transfers and activations are never forgotten.
     """
 
     mode: str = "DPU"
@@ -43,6 +43,7 @@ class Record(msgspec.Struct, kw_only=True):
     is_active: bool = False
     status: int = 0
     reason: str = ""
+    resets: int = 0
     count: int = 0
     boot_id: str = ""
     told: int = 0

@@ -157,7 +157,7 @@ async def _reboot_status(card: Card, request: Any, context: Context) -> Any:  # 
         await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a card has one part that restarts: CPU")
     record = card.record
     return messages.RebootStatusResponse(
-        active=record.is_active, reason=record.reason, count=record.count, method=_COLD,
+        active=record.is_active, reason=record.reason, count=record.resets, method=_COLD,
         status=messages.RebootStatus(status=record.status),
     )
 

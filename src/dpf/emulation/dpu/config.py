@@ -51,8 +51,8 @@ class DPUConfig:
 
     `join_command` are the words of `kubeadm join`, `join_interface` is where it waits for an address, None if it does
     not wait. `kernel_parameters` count after the next restart, and only if the boot menu was written anew. `reboots`:
-    the first boot ends with a restart of the Arm cores. `agent` None: none runs. `parameters` are the installer's, line by
-    line.
+    the first boot ends with a restart of the Arm cores. `agent` None: none runs. `parameters` are the installer's, line
+    by line.
     """
 
     join: JoinConfig
@@ -144,7 +144,8 @@ def parse_bfcfg(data: bytes) -> DPUConfig:
         join=_join_config(command, host_name), join_command=command, join_interface=interface, host_name=host_name,
         labels=_labels(boot), sysctl=_sysctl(boot), kernel_parameters=kernel_parameters, firmware=firmware,
         sf_count=sum(_sf_count(script) for script in scripts), units=boot.units,
-        reboots=reboots, agent=_agent(boot, setup), files=boot.files, user_data=user_data, parameters=cloudconfig.parameters(text),
+        reboots=reboots, agent=_agent(boot, setup), files=boot.files, user_data=user_data,
+        parameters=cloudconfig.parameters(text),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+from dpf.emulation.agent import agent
 from dpf.emulation.dpu.config import DPUConfig
 from dpf.emulation.hardware.systems import RunningSystem
 
 
-def start(config: DPUConfig, system: RunningSystem) -> Coroutine[Any, Any, None] | None:  # noqa: ARG001
-    """None: configurations have no agent."""
-    return None
+def start(config: DPUConfig, system: RunningSystem) -> Coroutine[Any, Any, None] | None:
+    """One start of the agent; None when the configuration has none."""
+    return None if config.agent is None else agent.run(config.agent, system)

@@ -7,14 +7,17 @@ the commands of emulated hosts, and by tests.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from dpf.emulation.bmc import control as bmc_control
 from dpf.emulation.bmc.control import ControlError, Request
 from dpf.emulation.hardware import linesocket
 from dpf.emulation.hardware.linesocket import Answer
 from dpf.emulation.hardware.panel import Panel
+
+ALL: Final = bmc_control.ALL
 
 
 def answering(panel: Panel) -> Answer:

@@ -20,6 +20,7 @@ from dpf.emulation.hardware.settings import Host, HostCluster, Settings
 from dpf.emulation.kubelet.config import NodeConfig
 from dpf.local import files
 
+FOLDER: Final = "hosts"
 BOOT_ID: Final = Path("proc") / "sys" / "kernel" / "random" / "boot_id"
 """Where a host shows the id of its boot, below its folder."""
 CAPACITY: Final[Mapping[str, core.IntOrString]] = {
@@ -41,7 +42,7 @@ class Hosts:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._hosts: Mapping[str, Host] = {host.name: host for host in settings.hosts}
-        self._root = settings.state / "hosts"
+        self._root = settings.state / FOLDER
         self._records = {name: self._load(name) for name in self._hosts}
         self._nodes = NodesFile(settings.hostCluster.kubelet) if settings.hostCluster else None
 
@@ -67,6 +68,7 @@ class Hosts:
     def reboot(self, name: str) -> None:
         """It goes off and on again. Raises KeyError, OSError."""
         self._keep(name, HostRecord(boots=self._records[name].boots + 1))
+        tree.write(self.folder(name), self._settings.of_host(name), fresh=True)
         self._show_boot(name)
         self._publish()
 

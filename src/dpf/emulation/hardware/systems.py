@@ -28,6 +28,7 @@ from dpf.emulation.hardware.nodesfile import NodesFile
 from dpf.emulation.hardware.record import SystemFolder, SystemRecord
 from dpf.emulation.hardware.settings import Card
 from dpf.emulation.kubelet.config import JoinParameters, NodeConfig
+from dpf.local import files
 
 FACTORY_SF_COUNT: Final = 20
 """Scalable functions of a card whose configuration says nothing about them."""
@@ -186,7 +187,7 @@ class Systems:
             return None
 
     def _begin(self, name: str, config: DPUConfig | None, record: SystemRecord) -> None:
-        if config is not None and config.reboots and record.boots == 1:
+        if config is not None and config.reboots and config.agent is None and record.boots == 1:
             self._consoles[name].say("the first boot restarts the Arm cores once, as the configuration says")
             record = replace(record, boots=2)
         node, problem = self._node(name, config, record)
@@ -219,6 +220,7 @@ class Systems:
         if config is None or name in self._agents:
             return
         record = self._records[name]
+        files.ensure_private_folder(self._folders[name].agent)
         boot_id = str(uuid.uuid5(_NAMESPACE, f"{name}/{record.disk}/{record.boots}"))
         agent = self._start_agent(config, RunningSystem(
             card=name, boot_id=boot_id, boot_count=record.boots, folder=self._folders[name].agent,

@@ -1,17 +1,19 @@
-"""What the kernel of an emulated host shows: its DPUs on the PCI bus, its bridge, its routes. Written once per host.
+"""What the kernel of an emulated host shows: its DPUs on the PCI bus, its bridge, its routes.
 
-Called by `hosts`. The folders `sys`, `proc` and `features.d` stand for those of the host; `dpf.detector` and the host
-agent read them, and write what they would write there.
+Called by `hosts`. The folders are those of `hostagent.host.emulated`: the host agent reads them, and writes what it
+would write there.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from dpf.detector import scan
 from dpf.emulation.hardware.settings import Card
+from dpf.hostagent.host import FEATURES
 from dpf.local import files
 
 PF0: Final = "ens{slot}f0np0"
@@ -27,22 +29,29 @@ _ROUTES: Final = (
 )
 
 
-def write(folder: Path, cards: Iterable[Card], *, bridge: str = scan.DEFAULT_BRIDGE) -> None:
-    """Have the tree of a host with these cards in `folder`. What was changed in it since stays. Raises OSError."""
+def write(
+    folder: Path, cards: Iterable[Card], *, bridge: str = scan.DEFAULT_BRIDGE, fresh: bool = False
+) -> None:
+    """Have the tree of a host with these cards in `folder`. Raises OSError.
+
+    What was changed in it since stays, unless it is `fresh`, as after a boot.
+    """
     sysfs = folder / "sys"
+    if fresh:
+        shutil.rmtree(sysfs, ignore_errors=True)
     for card in cards:
         _function(sysfs, card, 0, PF0.format(slot=card.slot))
         _function(sysfs, card, 1, PF1.format(slot=card.slot))
     (sysfs / "bus" / "pci" / "devices").mkdir(parents=True, exist_ok=True)
     (sysfs / "class" / "net" / bridge / "bridge").mkdir(parents=True, exist_ok=True)
     _put(folder / "proc" / "net" / "route", _ROUTES.format(bridge=bridge).encode())
-    (folder / "features.d").mkdir(parents=True, exist_ok=True)
+    (folder / FEATURES).mkdir(parents=True, exist_ok=True)
 
 
 def features(folder: Path) -> dict[str, str]:
     """Labels that node feature discovery makes of what the detector finds. Raises pci.Unreadable, OSError."""
-    scan.detect(sysfs=folder / "sys", proc=folder / "proc", features=folder / "features.d")
-    lines = (folder / "features.d" / scan.FILE).read_text().splitlines()
+    scan.detect(sysfs=folder / "sys", proc=folder / "proc", features=folder / FEATURES)
+    lines = (folder / FEATURES / scan.FILE).read_text().splitlines()
     pairs = (line.partition("=") for line in lines if line)
     return {f"{NFD_PREFIX}{name}": value for name, _, value in pairs}
 
@@ -67,6 +76,7 @@ def _function(sysfs: Path, card: Card, number: int, interface: str) -> None:
     _put(device / "sriov_totalvfs", f"{TOTAL_VFS}\n".encode())
     if not (device / "sriov_numvfs").exists():
         _put(device / "sriov_numvfs", b"0\n")
+    (device / "virtfn0" / "net" / f"{interface}v0").mkdir(parents=True, exist_ok=True)
     link = sysfs / "class" / "net" / interface
     link.mkdir(parents=True, exist_ok=True)
     if not (link / "device").is_symlink():

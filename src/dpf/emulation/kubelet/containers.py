@@ -69,7 +69,8 @@ class ContainerStarter:
         volumes.link_mounts(container, folder / "volumes", podfolder.root(folder, container.name))
         argv = images.build_argv(rule, container, env, python=sys.executable, node=self.node)
         process = self.processes.start(Launch(
-            pod_uid=record.uid, container=container.name, argv=argv, env=env, folder=folder, log=log, netns=netns,
+            pod_uid=record.uid, container=container.name, argv=argv, env=env, folder=folder, log=log,
+            netns=None if rule.outside and pod.spec.hostNetwork else netns,
         ))
         return Started(process=process)
 

@@ -24,13 +24,15 @@ NODE: Final = "{node}"
 class ImageRule(Model, forbid_unknown_fields=True):
     """`pattern` is a shell pattern over the whole image reference; `argv` may hold placeholders as whole elements.
 
-    `commands` allows probes to run programs of this machine. `{python}` is this interpreter, `{node}` the name of the
-    node, `{command}` and `{args}` are the container's own, with $(VAR) expanded.
+    `commands` allows probes to run programs of this machine. `outside` is for pods that have their node's network: they
+    get that of this machine instead. `{python}` is this interpreter, `{node}` the name of the node, `{command}` and
+    `{args}` are the container's own, with $(VAR) expanded.
     """
 
     pattern: str
     argv: list[str]
     commands: bool = False
+    outside: bool = False
 
 
 DEFAULT_IMAGES: Final = (

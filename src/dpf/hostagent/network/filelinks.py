@@ -19,7 +19,7 @@ _USUAL_MTU: Final = 1500
 
 
 def make_functions(sysfs: Path, port: Port, count: int) -> None:
-    """What a driver does when it is told to: the virtual functions of the port, and their interfaces. Raises OSError."""
+    """What a driver does: virtual functions of the port, each with its interface. Raises OSError."""
     folder = sysfs / "bus" / "pci" / "devices" / port.address
     for number in range(count):
         (folder / f"virtfn{number}" / "net" / f"{port.name}v{number}").mkdir(parents=True, exist_ok=True)

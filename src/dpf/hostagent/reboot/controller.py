@@ -43,8 +43,7 @@ class HostRebootController(Reconciler[DPUNode, Snapshot]):
     observes_generation = False
     permissions: ClassVar[Sequence[Permission]] = (
         Permission(kind=DPUNode, verbs=(*_READ, "patch"), subresources=("status",)),
-        Permission(kind=DPU, verbs=_READ),
-        Permission(kind=DPU, verbs=("patch",), subresources=("status",)),
+        Permission(kind=DPU, verbs=_READ, subresources=("status",)),
     )
 
     def __init__(self, *, clusters: ClusterRegistry, dpunode: str, machine: Machine, clock: Clock) -> None:

@@ -37,7 +37,7 @@ def of_slot(slot: int) -> Addresses:
 
 def of_bmc(platform: str, number: int) -> str:
     """Where the BMC of card `number` (1 to 64) listens. `platform` is four hex digits that tell platforms apart."""
-    first, second = int(platform[:2], 16), int(platform[2:], 16)
+    first, second = bytes.fromhex(platform)
     return f"127.{64 + first % 64}.{second}.{number}"
 
 

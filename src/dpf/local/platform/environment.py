@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from dpf.local import parts as local_parts
+from dpf.local.platform import addresses
 from dpf.local.platform import settings as platform_settings
 
 DOCKER_REGISTRY = "registry.local"
@@ -31,6 +32,20 @@ def variables(settings: platform_settings.Settings) -> dict[str, str]:
         "KUBECONFIG": str(host_kubeconfig(settings.state)),
         "DPUSERVICE_HELM_REGISTRY": f"127.0.0.1:{settings.port('chart-repository')}",
         "DPUSERVICE_DOCKER_REGISTRY": DOCKER_REGISTRY,
+        **_hardware(settings),
+    }
+
+
+def _hardware(settings: platform_settings.Settings) -> dict[str, str]:
+    """Where bundles are served, and where the BMCs listen."""
+    if settings.install_interface == "none":
+        return {}
+    bundles = {"BFB_URL": f"http://127.0.0.1:{settings.port('bfb-server')}"}
+    if settings.install_interface != "redfish" or not settings.dpus:
+        return bundles
+    return {
+        **bundles, "BMC_FIRST_IP": addresses.of_bmc(settings.id, 1),
+        "BMC_LAST_IP": addresses.of_bmc(settings.id, settings.dpus), "BMC_PORT": str(settings.port("bmc")),
     }
 
 

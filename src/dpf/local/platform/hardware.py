@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -111,13 +112,11 @@ def kubelets(platform: settings.Settings) -> list[ProcessSpec]:
 
 async def wait_answering(state: Path) -> None:
     """Return when the hardware runs. Raises StepError."""
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            while await _silence(state):
-                await asyncio.sleep(_LOOK_AGAIN_S)
-    except TimeoutError:
-        why = await _silence(state)
-        raise errors.StepError(f"{why}; its log: {state / 'logs' / PROCESS}.log") from None
+    deadline = time.monotonic() + _PATIENCE_S
+    while why := await _silence(state):
+        if time.monotonic() > deadline:
+            raise errors.StepError(f"{why}; its log: {state / 'logs' / PROCESS}.log")
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def control_socket(state: Path) -> Path:

@@ -72,6 +72,18 @@ async def ensure(client: port.Client, objects: Iterable[Object]) -> None:
             group.create_task(client.apply(obj, field_owner=FIELD_OWNER))
 
 
+async def apply_files(kubectl: Path, kubeconfig: Path, folder: Path) -> None:
+    """Server-side apply of every manifest in a folder, of whatever kinds. Raises LocalError with what kubectl said."""
+    process = await asyncio.create_subprocess_exec(
+        str(kubectl), "--kubeconfig", str(kubeconfig), "apply", "--server-side", "--force-conflicts",
+        "--field-manager", FIELD_OWNER, "-f", str(folder), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    if process.returncode != 0:
+        raise errors.LocalError(f"{folder} cannot be applied: {said.decode(errors='replace').strip()}")
+
+
 async def _ensure_crd(client: port.Client, crd: core.CustomResourceDefinition, timeout_s: float) -> None:
     digest = hashlib.sha256(msgspec.json.encode(crd)).hexdigest()[:16]
     if not await _has_digest(client, crd, digest):

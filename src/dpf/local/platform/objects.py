@@ -5,17 +5,21 @@ A user of a real installation makes the same objects by hand or by the operator'
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from dpf.api import core, dpfoperatorconfig, dpucluster, names
+from dpf.api import operatorprovisioning as provisioning
 from dpf.api.meta import Object, ObjectMeta
 from dpf.local import resources
 from dpf.local.platform import manifests
+from dpf.local.platform.settings import InstallInterface
 
 CONTROLLERS_USER: Final = "dpf-controllers"
 DPU_CLUSTER: Final = "dpu-cplane-tenant1"
 CLUSTER_TYPE: Final = "dpf/local"
+BMC_PASSWORD: Final = "bmc-shared-password"  # noqa: S105 - the name of a Secret
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
@@ -45,11 +49,38 @@ def controllers_rbac() -> list[Object]:
     return [*found, *bindings]
 
 
-def operator_config() -> dpfoperatorconfig.DPFOperatorConfig:
-    """The one DPFOperatorConfig."""
+def operator_config(interface: InstallInterface) -> dpfoperatorconfig.DPFOperatorConfig:
+    """The one DPFOperatorConfig, which says how DPUs are installed."""
     return dpfoperatorconfig.DPFOperatorConfig(
-        metadata=ObjectMeta(name="dpfoperatorconfig", namespace=names.DPF_NAMESPACE),
-        spec=dpfoperatorconfig.DPFOperatorConfigSpec(),
+        metadata=ObjectMeta(name=dpfoperatorconfig.NAME, namespace=names.DPF_NAMESPACE), spec=_SPECS[interface](),
+    )
+
+
+def bmc_password(password: str) -> core.Secret:
+    """What the BMCs' factory password is changed to."""
+    return core.Secret(
+        metadata=ObjectMeta(name=BMC_PASSWORD, namespace=names.DPF_NAMESPACE), stringData={"password": password},
+    )
+
+
+def _host_trusted() -> dpfoperatorconfig.DPFOperatorConfigSpec:
+    return dpfoperatorconfig.DPFOperatorConfigSpec(
+        deploymentMode=dpfoperatorconfig.DeploymentMode.HOST_TRUSTED,
+        provisioningController=provisioning.ProvisioningController(
+            installInterface=provisioning.InstallInterface(installViaGNOI={}),
+        ),
+    )
+
+
+def _zero_trust() -> dpfoperatorconfig.DPFOperatorConfigSpec:
+    """A scan makes DPUNodes, too: nobody else does, where hosts are no Nodes."""
+    return dpfoperatorconfig.DPFOperatorConfigSpec(
+        deploymentMode=dpfoperatorconfig.DeploymentMode.ZERO_TRUST,
+        provisioningController=provisioning.ProvisioningController(
+            installInterface=provisioning.InstallInterface(
+                installViaRedfish=provisioning.InstallViaRedfish(skipDPUNodeDiscovery=False),
+            ),
+        ),
     )
 
 
@@ -59,3 +90,8 @@ def dpu_cluster() -> dpucluster.DPUCluster:
         metadata=ObjectMeta(name=DPU_CLUSTER, namespace=names.DPF_NAMESPACE),
         spec=dpucluster.DPUClusterSpec(type=CLUSTER_TYPE),
     )
+
+
+_SPECS: Final[Mapping[InstallInterface, Callable[[], dpfoperatorconfig.DPFOperatorConfigSpec]]] = {
+    "gnoi": _host_trusted, "redfish": _zero_trust, "none": dpfoperatorconfig.DPFOperatorConfigSpec,
+}

@@ -156,8 +156,8 @@ def resolve(
     interface = install_interface or (saved.install_interface if saved else DEFAULT_INTERFACE)
     if saved and interface != saved.install_interface:
         raise errors.PreflightError(
-            f"this platform was made with --install-interface {saved.install_interface}; run `dpfctl local down` before "
-            "changing it"
+            f"this platform was made with --install-interface {saved.install_interface}; run `dpfctl local down` "
+            "before changing it"
         )
     if interface == "none" and provision:
         raise errors.PreflightError("--provision needs DPUs to install: --install-interface gnoi or redfish")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from dpf.api import core, dpucluster
+from dpf.emulation.bmc.control import ControlError, Request
+from dpf.emulation.hardware import control
 from dpf.kube import connect, errors
 from dpf.kube.wait import condition_is_true
-from dpf.local.platform import environment
+from dpf.local.platform import environment, hardware
 from dpf.local.platform import settings as platform_settings
 from dpf.local.supervisor.supervisor import ProcessStatus, Supervisor
 
@@ -49,11 +51,11 @@ class Report:
 
 async def observe(settings: platform_settings.Settings) -> Report:
     """Look at processes and clusters. A cluster that does not answer is a line, not an error."""
-    processes, clusters, nodes = await asyncio.gather(
+    processes, clusters, nodes, cards = await asyncio.gather(
         asyncio.to_thread(Supervisor(settings.state).status),
-        _within("host", _dpu_clusters(settings)), _within("dpu", _nodes(settings)),
+        _within("host", _dpu_clusters(settings)), _within("dpu", _nodes(settings)), _cards(settings),
     )
-    return Report(state=str(settings.state), processes=processes, lines=(*clusters, *nodes))
+    return Report(state=str(settings.state), processes=processes, lines=(*clusters, *nodes, *cards))
 
 
 async def _within(cluster: str, look: Awaitable[list[Line]]) -> list[Line]:
@@ -85,6 +87,31 @@ def _is_ready(cluster: dpucluster.DPUCluster) -> bool:
     return all(condition_is_true(cluster, type_) for type_ in needed)
 
 
+async def _cards(settings: platform_settings.Settings) -> list[Line]:
+    """What the cards do, where they are installed: whatever that is, it is for their controllers to judge."""
+    if settings.install_interface == "none":
+        return []
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            found = await control.ask(hardware.control_socket(settings.state), Request(card=control.ALL))
+    except (ControlError, TimeoutError) as error:
+        detail = str(error) or f"no answer within {_PATIENCE_S:g} s"
+        return [Line(what="hardware", name="cards", healthy=False, detail=detail)]
+    return [Line(what="card", name=name, healthy=True, detail=card_text(card)) for name, card in found.items()]
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """One card in one line, as `control` shows it."""
+    faults = {k: v for k, v in card["faults"].items() if v}
+    parts = [
+        card["mode"], card["boot"] or "no system runs", f"{len(card['installs'])} installs",
+        f"Node {card['node']}" if card["node"] else card["problem"] or "no Node",
+        *([f"in {card['host']}"] if card["host"] else [f"BMC {card['address']}"]),
+        *([f"faults: {', '.join(f'{k}={v}' for k, v in faults.items())}"] if faults else []),
+    ]
+    return ", ".join(parts)
+
+
 async def _nodes(settings: platform_settings.Settings) -> list[Line]:
     path = environment.dpu_kubeconfig(settings.state)
     if not path.exists():
@@ -95,7 +122,11 @@ async def _nodes(settings: platform_settings.Settings) -> list[Line]:
     except errors.Error as error:
         return [Line(what="cluster", name="dpu", healthy=False, detail=str(error))]
     return [
-        Line(what="Node", name=n.metadata.name, healthy=condition_is_true(n, "Ready"), detail=_ready_text(n))
+        # Where DPUs are installed, one that is away may be on its way: that is for its controllers to judge.
+        Line(
+            what="Node", name=n.metadata.name, detail=_ready_text(n),
+            healthy=condition_is_true(n, "Ready") or settings.install_interface != "none",
+        )
         for n in found
     ]
 

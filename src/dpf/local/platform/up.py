@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import secrets
 import ssl
 import sys
 from collections.abc import Sequence
@@ -21,12 +22,13 @@ from typing import Final
 from dpf.api import core, dpucluster, names
 from dpf.kube import client as port
 from dpf.kube import connect, wait
+from dpf.kube import errors as kube_errors
 from dpf.local import chartrepository, controlplane, controlplanes, errors, files, resources
 from dpf.local import parts as local_parts
 from dpf.local.pki import certificates
 from dpf.local.pki import cluster as pki
 from dpf.local.pki import services as pki_services
-from dpf.local.platform import argocd, environment, manifests, nodes, objects, progress, status
+from dpf.local.platform import argocd, environment, fleet, hardware, manifests, nodes, objects, progress, status
 from dpf.local.platform import settings as platform_settings
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.asynchronous import AsyncSupervisor
@@ -47,6 +49,8 @@ _LISTENERS: Final = {
     "argocd-repo-server-metrics": argocd.REPO_SERVER,
     "argocd-application-controller-metrics": argocd.CONTROLLER,
     "controllers-metrics": CONTROLLERS,
+    "bfb-registry": CONTROLLERS,
+    "bfb-server": hardware.PROCESS,
 }
 """Which process listens on each of the settings' ports."""
 
@@ -156,13 +160,13 @@ async def _start_repository(platform: Platform) -> None:
             ),
         ))
         await controlplane.wait_ready(
-            _repository_url(platform), process=process, path="/index.yaml",
+            _repository_url(platform.settings), process=process, path="/index.yaml",
             ssl=ssl.create_default_context(cafile=str(platform.repository.authority)),
         )
 
 
-def _repository_url(platform: Platform) -> str:
-    return f"https://{_LOOPBACK}:{platform.settings.port('chart-repository')}{chartrepository.PATH_PREFIX}"
+def _repository_url(settings: platform_settings.Settings) -> str:
+    return f"https://{_LOOPBACK}:{settings.port('chart-repository')}{chartrepository.PATH_PREFIX}"
 
 
 async def _start_argocd_repo_server(platform: Platform) -> None:
@@ -188,9 +192,13 @@ async def _start_clusters(platform: Platform) -> None:
         # Our controllers take as long to start as the CRDs and roles that they wait for.
         group.create_task(_start_dpf(platform))
         with platform.meter.step("CRDs and RBAC"):
-            await _install(host, crds, platform.repository.authority.read_bytes())
+            await _install(platform, host, crds)
         group.create_task(_start_argocd_controller(platform))
-        group.create_task(_start_dpu_cluster(platform, host))
+        dpu_cluster = group.create_task(_start_dpu_cluster(platform, host))
+        if platform.settings.install_interface != "none":
+            await _start_hardware(platform, host)
+            await dpu_cluster
+            await _provision(platform, host)
 
 
 async def _start_etcd(platform: Platform) -> None:
@@ -212,14 +220,29 @@ async def _start_host_controllers(platform: Platform, api_server: Process) -> No
 
 
 async def _install(
-    host: port.Client, crds: Sequence[core.CustomResourceDefinition], repository_ca: bytes
+    platform: Platform, host: port.Client, crds: Sequence[core.CustomResourceDefinition],
 ) -> None:
+    repository_ca, interface = platform.repository.authority.read_bytes(), platform.settings.install_interface
     async with asyncio.TaskGroup() as group:
         group.create_task(manifests.ensure_crds(host, crds))
         # Our controllers are starting meanwhile, and need their roles first.
         await manifests.ensure(host, [objects.namespace()])
         await manifests.ensure(host, [*objects.controllers_rbac(), *argocd.objects(_LOOPBACK, repository_ca)])
-    await manifests.ensure(host, [objects.dpu_cluster(), objects.operator_config()])
+    await manifests.ensure(host, [objects.dpu_cluster(), objects.operator_config(interface)])
+    if interface == "redfish":
+        await _ensure_bmc_password(host)
+    if interface == "gnoi":
+        await manifests.apply_files(
+            platform.parts["kubectl"], platform.host.admin_kubeconfig, resources.folder("host-agent")
+        )
+
+
+async def _ensure_bmc_password(host: port.Client) -> None:
+    """Made once: BMCs that were set up with another one would be lost."""
+    try:
+        await host.get(core.Secret, objects.BMC_PASSWORD, names.DPF_NAMESPACE)
+    except kube_errors.NotFound:
+        await manifests.ensure(host, [objects.bmc_password(secrets.token_urlsafe(18))])
 
 
 async def _start_argocd_controller(platform: Platform) -> None:
@@ -238,10 +261,20 @@ async def _start_dpf(platform: Platform) -> None:
                 "--kubeconfig", str(platform.host.pki.kubeconfig(CONTROLLERS)),
                 "--local-state", str(platform.settings.state),
                 "--metrics-address", f"127.0.0.1:{platform.settings.port('controllers-metrics')}",
-                "--repository-mirror", f"{EXAMPLE_REPOSITORY}={_repository_url(platform)}",
+                *controllers_options(platform.settings),
             ),
         ))
         await _healthy(platform, "controllers-metrics", process, "/readyz")
+
+
+def controllers_options(settings: platform_settings.Settings) -> tuple[str, ...]:
+    """What our controllers are told of the platform: where sites of the users' guide are mirrored, where BFBs are."""
+    return (
+        "--repository-mirror", f"{EXAMPLE_REPOSITORY}={_repository_url(settings)}",
+        "--bfb-folder", str(hardware.bfb_folder(settings.state)),
+        "--bfb-registry-listen", f"{_LOOPBACK}:{settings.port('bfb-registry')}",
+        "--bfb-mirror", f"{hardware.BFB_SITE}=http://{_LOOPBACK}:{settings.port('bfb-server')}",
+    )
 
 
 async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
@@ -255,10 +288,35 @@ async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
     async with connect.client(kubeconfig_path, name="dpu") as dpu:
         # After a crash of everything the DPUCluster still says Ready until somebody has looked.
         await wait.until(dpu, core.Namespace, "kube-system", accept=bool, timeout_s=_STEP_TIMEOUT_S)
+        if platform.settings.install_interface != "none":
+            return
         with platform.meter.step(f"emulated DPUs joined and Ready: {platform.settings.dpus}"):
             await platform.ensure(await nodes.prepare(platform.settings, dpu, kubeconfig_path))
             await nodes.remove_others(dpu, platform.settings.dpu_names)
             await nodes.wait_ready(dpu, platform.settings.dpu_names, _STEP_TIMEOUT_S)
+
+
+async def _start_hardware(platform: Platform, host: port.Client) -> None:
+    """Cards and hosts, and the kubelets that read from them which nodes there are."""
+    settings = platform.settings
+    with platform.meter.step(f"emulated hardware: {settings.dpus} DPUs ({settings.install_interface})"):
+        await platform.ensure(await hardware.prepare(settings, host))
+        await hardware.wait_answering(settings.state)
+        for spec in hardware.kubelets(settings):
+            await platform.ensure(spec)
+    if settings.host_names:
+        with platform.meter.step(f"emulated hosts joined and Ready: {len(settings.host_names)}"):
+            await nodes.remove_others(host, settings.host_names)
+            await nodes.wait_ready(host, settings.host_names, _STEP_TIMEOUT_S)
+
+
+async def _provision(platform: Platform, host: port.Client) -> None:
+    """Have all DPUs installed, if that is wanted."""
+    if not platform.settings.provision:
+        return
+    with platform.meter.step(f"DPUs installed, joined and Ready: {platform.settings.dpus}"):
+        await manifests.ensure(host, fleet.objects(platform.settings))
+        await fleet.wait_ready(host, platform.settings.dpus)
 
 
 async def _save_dpu_kubeconfig(

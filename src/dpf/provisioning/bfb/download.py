@@ -26,6 +26,7 @@ from dpf.provisioning.bfb.plan import End, Fetch, Inspect, Intent, Job, Publish,
 from dpf.provisioning.bfb.record import Failure
 from dpf.provisioning.bfb.snapshot import Activity, Unreadable, Work
 from dpf.runtime.clock import Clock
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.runtime.reconciler import DriverError
 
 R = TypeVar("R")
@@ -58,18 +59,20 @@ class _Running:
 class Downloads:
     """The downloads of one process onto one volume; use it in one event loop.
 
-    `tls` makes the context for https; None means the system's authorities.
+    `tls` makes the context for https; None means the system's authorities. `mirrors` stand for servers that BFBs name.
     """
 
     def __init__(
         self, volume: Volume, clock: Clock, *, limits: Limits = connecting.DEFAULT,
         tls: Callable[[], ssl.SSLContext] | None = None, checkpoint_bytes: int = CHECKPOINT_BYTES,
+        mirrors: Mirrors = NONE,
     ) -> None:
         self._volume = volume
         self._clock = clock
         self._limits = limits
         self._tls = tls
         self._checkpoint_bytes = checkpoint_bytes
+        self._mirrors = mirrors
         self._running: dict[str, _Running] = {}
         self._unsaved: dict[str, Failure] = {}
         self._long = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bfb-download")
@@ -199,7 +202,8 @@ class Downloads:
     def _fill(self, running: _Running, partial: Partial) -> None:
         """Keep what a later attempt can use, and leave nothing else behind."""
         try:
-            fetching.fetch(running.job.url, partial, running.stop, limits=self._limits, tls=self._tls)
+            url = self._mirrors.apply(running.job.url)
+            fetching.fetch(url, partial, running.stop, limits=self._limits, tls=self._tls)
             partial.finish(self._clock.now())
         except FetchError:
             if partial.validator:

@@ -6,6 +6,7 @@ from typing import Final
 
 from dpf.api import core
 from dpf.api.dpu import Phase, RebootPhase
+from dpf.provisioning.dpu.phases import installing
 from dpf.provisioning.dpu.snapshot import Snapshot
 from dpf.provisioning.hostpods import address
 from dpf.provisioning.hostpods.state import PodPhase
@@ -39,6 +40,13 @@ def bus_address(pci_address: str | None) -> str | None:
     parts = pci_address.split("-")
     domain, bus, device = (["0000"] if len(parts) == 2 else []) + parts
     return f"{domain}:{bus}:{device}.0"
+
+
+def task(snapshot: Snapshot) -> str | None:
+    """The work that is asked for: the BMC's task, or the version that is to be activated."""
+    if snapshot.is_redfish:
+        return snapshot.dpu.status.redfishTaskId
+    return installing.version(snapshot) if snapshot.phase == Phase.OS_INSTALLING else None
 
 
 def topics(snapshot: Snapshot) -> Topic:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from dpf.api import core, names
 from dpf.api.bfb import BFB
@@ -38,6 +38,17 @@ _READ = ("get", "list", "watch")
 _WRITE = (*_READ, "create", "patch", "delete")
 
 
+CONDITIONS: Final = (
+    ConditionType.READY, ConditionType.INITIALIZED, ConditionType.DPU_FLAVOR_EXISTS, ConditionType.DPU_FLAVOR_RENDERED,
+    ConditionType.BFB_READY, ConditionType.PENDING, ConditionType.NODE_EFFECT_READY,
+    ConditionType.INTERFACE_INITIALIZED, ConditionType.ARM_FORCE_RESTARTED, ConditionType.FW_CONFIGURED,
+    ConditionType.BFB_PREPARED, ConditionType.BFB_TRANSFERRED, ConditionType.OS_INSTALLED, ConditionType.DPU_CONFIG,
+    ConditionType.REBOOTED, ConditionType.HOST_NETWORK_READY, ConditionType.DPU_CLUSTER_READY,
+    ConditionType.SERVICE_READINESS, ConditionType.NODE_EFFECT_REMOVED, ConditionType.ERROR, ConditionType.DELETING,
+)
+"""Those that this release writes, in the order in which they come about."""
+
+
 class DPUController(Reconciler[DPU, Snapshot]):
     """One controller for all DPUs. Its passes wait for cards, so there are many at the same time."""
 
@@ -45,7 +56,7 @@ class DPUController(Reconciler[DPU, Snapshot]):
     name = "dpu"
     field_owner = "dpu-controller"
     finalizer = names.DPU_FINALIZER
-    condition_types = tuple(ConditionType)
+    condition_types = CONDITIONS
     keeps_unseen_conditions = False
     workers = 64
     permissions: ClassVar[Sequence[Permission]] = (

@@ -138,7 +138,7 @@ async def _with_card(world: World, seen: Snapshot) -> Snapshot:
     card, installer = cards.card_of(seen, seen.host_node), world.installers.get(seen.interface)
     if card is None or installer is None:
         return seen
-    sight = await installer.look(card, topics=topics, task=seen.dpu.status.redfishTaskId)
+    sight = await installer.look(card, topics=topics, task=cards.task(seen))
     return replace(seen, card=card, sight=sight)
 
 
@@ -148,6 +148,9 @@ async def _going(world: World, seen: Snapshot) -> Snapshot:
         if seen.cluster is None and isinstance(seen.node, Unknown):
             seen = replace(seen, node=None)
         return replace(seen, remains=("its tokens and files",) if isinstance(seen.node, core.Node) else seen.remains)
-    return replace(seen, remains=await world.leftovers.remains(seen.dpu))
+    pods = () if seen.host_network is None or seen.host_network.phase is state.PodPhase.NOT_THERE else (
+        f"Pod {build.hostnetwork_name(seen.dpu.metadata.name)}",
+    )
+    return replace(seen, remains=(*pods, *await world.leftovers.remains(seen.dpu)))
 
 

@@ -28,7 +28,7 @@ class Advice:
 
 _ADVICE: Final = {
     KAMAJI: Advice(
-        silent="this version has no cluster manager for Kamaji yet; use type static or dpf/local",
+        silent="check that the Kamaji cluster manager runs (`dpf run cluster-manager kamaji`)",
         down="look at TenantControlPlane {name} and its pods in namespace {namespace}",
     ),
     STATIC: Advice(

@@ -6,7 +6,7 @@ completed by the next one. Source: behaviour-provisioning.md 4.3 to 4.5 and 9.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -43,7 +43,7 @@ SETTLING_S: Final = 120.0
 _LONGEST_SHARE: Final = 2 / 3
 """Of a certificate's life: a renewal that is wanted earlier would never end."""
 _LIFE_S: Final = 90 * 86400.0
-_OURS_S: Final = 1.0
+_SOON_S: Final = 1.0
 
 
 def steps(snapshot: Snapshot, now: datetime) -> tuple[Step, ...]:
@@ -51,20 +51,21 @@ def steps(snapshot: Snapshot, now: datetime) -> tuple[Step, ...]:
     return tuple(_steps(snapshot, now))
 
 
-def wake_after_s(snapshot: Snapshot) -> float | None:
-    """When to look again although nothing has happened; None for the resync, which is the slow refresh."""
-    look, reach = snapshot.look, snapshot.reach
-    if not snapshot.bmc_ip:
-        return None
-    if reach is None or look is None:
-        return _OURS_S
-    if look.silence is not None:
+def wake_after_s(snapshot: Snapshot, planned: Sequence[Step]) -> float | None:
+    """When to look again although nothing has happened; None for the resync, which is the slow refresh.
+
+    A BMC that takes what it is told and is not ours afterwards is asked less and less often.
+    """
+    look, acts = snapshot.look, any(step.actions for step in planned)
+    if look is None or snapshot.reach is None:
+        return _SOON_S if acts else None
+    if look.silence is not None or clock_off(snapshot) is not None:
         return REQUEUE_S
-    if look.password is Password.REFUSED and look.access is None:
-        return None
     if look.access is Access.CERTIFICATE:
-        return REQUEUE_S if _clock(snapshot) or look.attempts else None
-    return min(REQUEUE_S, 2.0 ** look.attempts - 1)
+        return REQUEUE_S if acts else None
+    if look.password is Password.REFUSED or mismatch(snapshot) is not None or look.is_outdated:
+        return None
+    return 0.0 if look.attempts <= 1 else min(REQUEUE_S, 2.0 ** (look.attempts - 1))
 
 
 def mismatch(snapshot: Snapshot) -> str | None:
@@ -207,10 +208,6 @@ def _rotated(snapshot: Snapshot) -> datetime:
         return datetime.fromisoformat((recorded.lastRotationTime if recorded is not None else None) or "")
     except ValueError:
         return datetime.fromisoformat("1970-01-01T00:00:00Z")
-
-
-def _clock(snapshot: Snapshot) -> bool:
-    return clock_off(snapshot) is not None
 
 
 def _finding(step: str, message: str, severity: Severity, *, blocks: bool = True) -> Step:

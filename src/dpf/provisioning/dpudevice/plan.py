@@ -41,7 +41,8 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         steps.append(Step(name=NODE, actions=tuple(_own_node(snapshot)), findings=(finding,), blocks=False))
     if snapshot.interface is not InstallInterface.REDFISH or snapshot.skips_hardware or labels:
         return Plan(steps=tuple(steps))  # after a change of the object a pass cannot write down what it did to the BMC
-    return Plan(steps=(*steps, *bmcplan.steps(snapshot, now)), wake_after_s=bmcplan.wake_after_s(snapshot))
+    of_bmc = bmcplan.steps(snapshot, now)
+    return Plan(steps=(*steps, *of_bmc), wake_after_s=bmcplan.wake_after_s(snapshot, of_bmc))
 
 
 def plan_teardown(snapshot: Snapshot) -> Plan:

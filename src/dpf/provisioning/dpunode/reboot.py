@@ -35,6 +35,7 @@ _ON_THE_WAY: Final = frozenset({
     Phase.PREPARE_BFB, Phase.OS_INSTALLING, Phase.DPU_CONFIG,
 })
 """Phases of a sibling that may need a reboot soon, or must not be disturbed by one."""
+_NOT_WAITING: Final = frozenset({RebootPhase.SUCCEEDED, RebootPhase.WAIT_FOR_SHUTDOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ def participants(snapshot: Snapshot) -> tuple[DPU, ...]:
     """DPUs that wait for a reboot of the host: they have named a method, and have not got it yet."""
     return tuple(
         dpu for dpu in snapshot.dpus
-        if dpu.status.phase == Phase.REBOOTING and _told(dpu) is not None and told_phase(dpu) != RebootPhase.SUCCEEDED
+        if dpu.status.phase == Phase.REBOOTING and _told(dpu) is not None and told_phase(dpu) not in _NOT_WAITING
     )
 
 
@@ -187,8 +188,14 @@ def _reports(dpus: tuple[DPU, ...], phase: RebootPhase, reason: str, message: st
 def siblings(snapshot: Snapshot) -> str:
     """The DPUs of the host that hold its reboot back, for people; empty when there are none."""
     return ", ".join(
-        f"DPU {dpu.metadata.name} ({dpu.status.phase})" for dpu in snapshot.dpus if dpu.status.phase in _ON_THE_WAY
+        f"DPU {dpu.metadata.name} ({dpu.status.phase})" for dpu in snapshot.dpus
+        if dpu.status.phase in _ON_THE_WAY or _shuts_down(dpu)
     )
+
+
+def _shuts_down(dpu: DPU) -> bool:
+    """Whether the DPU goes off first; its own phase says when it has (BP section 7, zero-trust)."""
+    return dpu.status.phase == Phase.REBOOTING and told_phase(dpu) == RebootPhase.WAIT_FOR_SHUTDOWN
 
 
 def _told(dpu: DPU) -> RebootStatus | None:

@@ -22,12 +22,12 @@ from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicenad import DPUServiceNAD
 from dpf.api.meta import Key, Object, object_key
 from dpf.kube.clusters import ClusterRegistry
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 from dpf.services.dpuservice import observe, plan, status, watches
 from dpf.services.dpuservice.fleetcache import FleetCache
 from dpf.services.dpuservice.snapshot import Snapshot
-from dpf.services.helm.mirrors import NONE, Mirrors
 
 _READ = ("get", "list", "watch")
 _WRITE = (*_READ, "create", "patch", "delete")

@@ -20,11 +20,11 @@ from dpf.api.meta import Key, Object, ObjectMeta, object_key
 from dpf.kube import clusters, errors
 from dpf.kube.cache import Cache
 from dpf.kube.client import Client
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.services.argocd import build
 from dpf.services.dpuservice import applications, attached, interfaces, targets, watches
 from dpf.services.dpuservice.fleet import Fleet, Unusable
 from dpf.services.dpuservice.snapshot import ClusterView, Connecting, HostPorts, Remote, Snapshot
-from dpf.services.helm.mirrors import NONE, Mirrors
 
 T = TypeVar("T", bound=Object)
 

@@ -16,10 +16,10 @@ from dpf.api.dpuservice import DPUService
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuservicenad import DPUServiceNAD
 from dpf.api.meta import Key, object_key
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.services.argocd import build
 from dpf.services.dpuservice import targets
 from dpf.services.dpuservice.fleet import Fleet, Member, Unusable
-from dpf.services.helm.mirrors import NONE, Mirrors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,12 @@ from dpf.api.dpuservicetemplate import ConditionType, DPUServiceTemplate
 from dpf.api.meta import Key, object_key
 from dpf.kube.clusters import ClusterRegistry
 from dpf.runtime.clock import Clock
+from dpf.runtime.mirrors import NONE, Mirrors
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 from dpf.services.dpuservicetemplate import observe, plan, status, watches
 from dpf.services.dpuservicetemplate.readings import Readings
 from dpf.services.dpuservicetemplate.snapshot import Snapshot
-from dpf.services.helm.mirrors import NONE, Mirrors
 from dpf.services.helm.port import Charts
 
 _READ = ("get", "list", "watch")

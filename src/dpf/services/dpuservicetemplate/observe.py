@@ -14,12 +14,12 @@ from dpf.api.dpuservicetemplate import DPUServiceTemplate
 from dpf.api.meta import object_key
 from dpf.kube import errors
 from dpf.kube.clusters import ClusterRegistry
+from dpf.runtime.mirrors import Mirrors
 from dpf.services.dpuservice import watches
 from dpf.services.dpuservicetemplate import snapshot as values
 from dpf.services.dpuservicetemplate.readings import Readings
 from dpf.services.dpuservicetemplate.snapshot import Failed, Outcome, Read, Reading, Snapshot
 from dpf.services.helm import credentials, sources
-from dpf.services.helm.mirrors import Mirrors
 from dpf.services.helm.port import Access, ChartError, Source
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import SplitResult, urlsplit
 
 from dpf.api.dpuservice import HelmChartSource
-from dpf.services.helm import mirrors
+from dpf.runtime import mirrors
 from dpf.services.helm.port import ChartError, Source
 
 
@@ -39,7 +39,7 @@ def _split(url: str) -> SplitResult:
         raise _wrong(".repoURL has white space or control characters in it")
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in mirrors.SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        usable = parts.scheme in mirrors.REPOSITORY.schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable:

@@ -32,6 +32,9 @@ LABELS = {"provisioning.dpu.nvidia.com/dpunode-name": "worker1", "rack": "b-100"
     ("redfish.cfg", some.a_flavor("redfish", sysctl={"parameters": ["vm.swappiness=10"]}), some.a_dpu(
         install_interface=InstallInterface.REDFISH, host_name=None, additional_reboot=True,
     )),
+    ("agent.cfg", some.a_flavor("agent", nvconfig=[{"device": "*", "parameters": ["PF_TOTAL_SF=20"]}]), some.a_dpu(
+        install_interface=InstallInterface.REDFISH, host_name=None, agent=some.AGENT,
+    )),
 ])
 def test_bfcfg_is_as_it_was_read(file: str, flavor: DPUFlavor, dpu: DPUFacts) -> None:
     rendered = render(flavor, dpu)

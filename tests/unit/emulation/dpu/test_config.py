@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support import dpuflavors as some
 
 from dpf.api.provisioning import InstallInterface
+from dpf.emulation.agent.config import AgentConfig, Setup
 from dpf.emulation.dpu.cloudconfig import ConfigError
 from dpf.emulation.dpu.config import DPUConfig, FirmwareSetting, parse_bfcfg
 from dpf.provisioning.flavor.render import render
@@ -184,6 +185,65 @@ def test_what_may_be_logged_of_a_card_holds_no_secret() -> None:
     assert {field.name for field in dataclasses.fields(found) if not field.repr} == {
         "join_command", "user_data", "parameters"
     }
+
+
+def agent_of(flavor: Any = None, **facts: Any) -> AgentConfig | None:
+    return parse_bfcfg(rendered(flavor, agent=some.AGENT, **facts)).agent
+
+
+def test_an_agent_finds_what_it_was_told() -> None:
+    found = agent_of()
+    assert found is not None
+    assert (found.namespace, found.name, found.uid) == (
+        some.NAMESPACE, "worker1-0000-2b-00", "8f3c6a0e-6c0f-4d7a-9a5e-2b7c1d0e9f11"
+    )
+    assert (found.server, found.ca_pem.decode(), found.user, found.groups) == (
+        some.AGENT.server, some.AGENT.ca_pem, some.AGENT.user, some.AGENT.groups
+    )
+    assert found.token.bearer == some.AGENT_TOKEN
+    assert some.AGENT_TOKEN.partition(".")[2] not in repr(found)
+
+
+def test_without_an_agent_in_the_bfcfg_none_runs() -> None:
+    assert parse_bfcfg(rendered()).agent is None
+
+
+@pytest.mark.parametrize(("spec", "reboot", "setup"), [
+    ({}, False, Setup(has_firmware_settings=False, needs_reboot=False, delays_host=False)),
+    ({"nvconfig": [{"device": "*", "parameters": ["PF_TOTAL_SF=20"]}]}, False,
+     Setup(has_firmware_settings=True, needs_reboot=False, delays_host=False)),
+    ({"nvconfig": [{"device": "*", "parameters": ["DELAY_HOST_OS_INIT=1"]}]}, False,
+     Setup(has_firmware_settings=True, needs_reboot=False, delays_host=True)),
+    ({"nvconfig": [{"device": "*", "parameters": ["DELAY_HOST_OS_INIT=False"]}]}, False,
+     Setup(has_firmware_settings=True, needs_reboot=False, delays_host=False)),
+    ({"grub": {"kernelParameters": ["quiet"]}}, False,
+     Setup(has_firmware_settings=False, needs_reboot=True, delays_host=False)),
+    ({"grub": {"kernelParameters": ["quiet"]}}, True,
+     Setup(has_firmware_settings=False, needs_reboot=False, delays_host=False)),
+    ({"sysctl": {"parameters": ["vm.swappiness=1"]}}, False,
+     Setup(has_firmware_settings=False, needs_reboot=False, delays_host=False)),
+], ids=["empty", "firmware", "delayed", "not delayed", "kernel", "kernel, restarted already", "sysctl"])
+def test_an_agent_knows_what_its_dpu_was_set_up_with(spec: dict[str, Any], reboot: bool, setup: Setup) -> None:
+    found = agent_of(some.a_flavor(**spec), additional_reboot=reboot)
+    assert found is not None
+    assert found.setup == setup
+
+
+@pytest.mark.parametrize(("replacing", "by", "why"), [
+    ("path: /opt/dpf/dpuagent.conf", "path: /elsewhere", "dpuagent.conf is no mapping"),
+    ("path: /opt/dpf/bootstrap-kubeconfig", "path: /elsewhere", "bootstrap kubeconfig"),
+    (f"token: {some.AGENT_TOKEN}", "token: short", "malformed"),
+    ("    user: da-worker1-0000-2b-00", "    nobody: x", "does not say user"),
+    ("    dpu:", "    card:", "needs the mapping dpu"),
+    ("certificate-authority-data:", "nothing:", "needs a server with https:// and its CA"),
+])
+def test_an_agent_that_cannot_begin_says_why_and_quotes_no_secret(replacing: str, by: str, why: str) -> None:
+    data = rendered(agent=some.AGENT)
+    assert replacing in data.decode()
+    with pytest.raises(ConfigError) as caught:
+        parse_bfcfg(data.decode().replace(replacing, by).encode())
+    assert why in str(caught.value)
+    assert some.AGENT_TOKEN.partition(".")[2] not in str(caught.value)
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))

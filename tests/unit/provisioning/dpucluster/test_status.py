@@ -97,7 +97,7 @@ def test_created_taken_back_fails_the_health_check_and_names_what_the_manager_sa
 
 
 @pytest.mark.parametrize(("type_", "words"), [
-    ("kamaji", "no cluster manager for Kamaji yet"), ("static", "dpf run cluster-manager static"),
+    ("kamaji", "dpf run cluster-manager kamaji"), ("static", "dpf run cluster-manager static"),
     ("dpf/local", "dpfctl local up"), ("acme.io/planes", "this vendor is installed"),
 ])
 def test_a_silent_manager_is_named(type_: str, words: str) -> None:

@@ -239,3 +239,26 @@ def test_facts_hold_every_part_of_the_join_but_show_no_token() -> None:
     facts: DPUFacts = some.a_dpu()
     assert dataclasses.asdict(facts)["join"]["token"] == some.TOKEN
     assert some.TOKEN not in repr(facts)
+
+
+def test_an_agent_is_told_who_it_is_and_only_its_kubeconfig_holds_the_token() -> None:
+    rendered = render(some.a_flavor(), some.a_dpu(agent=some.AGENT))
+    written = {file.path: file for file in cloudinit.files(some.a_flavor(), some.a_dpu(agent=some.AGENT))}
+    holders = {path for path, file in written.items() if some.AGENT_TOKEN in file.content}
+    assert holders == {"/opt/dpf/bootstrap-kubeconfig"}
+    assert written["/opt/dpf/bootstrap-kubeconfig"].permissions == "0600"
+    assert yaml.safe_load(written["/opt/dpf/dpuagent.conf"].content)["dpu"] == {
+        "namespace": some.NAMESPACE, "name": "worker1-0000-2b-00", "uid": "8f3c6a0e-6c0f-4d7a-9a5e-2b7c1d0e9f11",
+    }
+    assert ["systemctl", "enable", "--now", "--no-block", "dpf-join-cluster.service", "dpu-agent.service"] in (
+        document(rendered)["runcmd"]
+    )
+    assert some.AGENT_TOKEN not in repr(some.a_dpu(agent=some.AGENT))
+
+
+@pytest.mark.parametrize("path", [
+    "/opt/dpf/dpuagent.conf", "/opt/dpf/bootstrap-kubeconfig", "/etc/systemd/system/dpu-agent.service",
+])
+def test_a_flavor_may_not_replace_what_the_agent_needs(path: str) -> None:
+    refused = render(some.a_flavor(configFiles=[{"path": path, "raw": "x"}]), some.a_dpu(agent=some.AGENT))
+    assert refused.bf_cfg is None

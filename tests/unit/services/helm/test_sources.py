@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dpf.api.dpuservice import HelmChartSource
-from dpf.services.helm import mirrors, sources
+from dpf.runtime import mirrors
+from dpf.services.helm import sources
 from dpf.services.helm.port import ChartError, Source
 
 

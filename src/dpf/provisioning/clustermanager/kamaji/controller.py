@@ -38,8 +38,11 @@ class KamajiClusterManager(contract.ClusterManager[Snapshot]):
     condition_types = (ConditionType.CREATED, ConditionType.KEEPALIVED_READY, ConditionType.UPGRADED)
     permissions: ClassVar[Sequence[Permission]] = (
         contract.DPUCLUSTER_PERMISSION,
-        *(Permission(kind=kind, verbs=(*_WRITE, "list", "watch")) for kind in (core.Service, core.DaemonSet)),
-        *(Permission(kind=kind, verbs=_WRITE) for kind in (core.ConfigMap, TenantControlPlane)),
+        *(
+            Permission(kind=kind, verbs=(*_WRITE, "list", "watch"))
+            for kind in (core.Service, core.DaemonSet, TenantControlPlane)
+        ),
+        Permission(kind=core.ConfigMap, verbs=_WRITE),
         Permission(kind=core.Secret, verbs=("get",)),
         Permission(kind=core.CustomResourceDefinition, verbs=("get",)),
     )

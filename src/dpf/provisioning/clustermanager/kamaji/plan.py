@@ -28,8 +28,8 @@ UPGRADE: Final = "Upgrade"
 READINESS: Final = "Readiness"
 KUBECONFIG: Final = "Kubeconfig"
 
-CHECK_SETTLED_EVERY_S: Final = 30.0
-"""TenantControlPlanes and ConfigMaps are not watched, see `watches`."""
+CHECK_SETTLED_EVERY_S: Final = 600.0
+"""ConfigMaps are not watched, see `watches`."""
 CHECK_UNSETTLED_EVERY_S: Final = 5.0
 CHECK_MISSING_EVERY_S: Final = 15.0
 CHECK_REMOVED_EVERY_S: Final = 2.0

@@ -1,8 +1,7 @@
 """What triggers a pass beside the DPUCluster itself: the objects that were made for it. Called by the controller.
 
-TenantControlPlanes are not among them: a cache of a kind that nobody serves never becomes complete, and would hold up
-every controller that waits for it. ConfigMaps are not either: few rights are worth those of every namespace to be told
-of an edit some seconds earlier. Both are looked at on a timer.
+ConfigMaps are not among them: to be told of an edit earlier is not worth the right to list those of every namespace.
+They are looked at on a timer. Kamaji need not be installed, so nothing waits for the watch on its kind.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dpf.api import core
+from dpf.api.kamaji import TenantControlPlane
 from dpf.api.meta import Key, Object
 from dpf.provisioning.clustermanager.kamaji import build
 from dpf.runtime.reconciler import Watch
@@ -18,7 +18,10 @@ from dpf.runtime.reconciler import Watch
 def watches() -> tuple[Watch, ...]:
     """Watches on what carries our label."""
     kinds: tuple[type[Object], ...] = (core.Service, core.DaemonSet)
-    return tuple(Watch(kind=kind, labels=build.TENANT_LABEL, maps=_clusters) for kind in kinds)
+    return (
+        *(Watch(kind=kind, labels=build.TENANT_LABEL, maps=_clusters) for kind in kinds),
+        Watch(kind=TenantControlPlane, labels=build.TENANT_LABEL, maps=_clusters, optional=True),
+    )
 
 
 def _clusters(*objects: Object | None) -> Iterable[Key]:

@@ -112,6 +112,12 @@ def versions(snapshot: Snapshot) -> tuple[tuple[str, str], tuple[str, str]]:
     return (file, posixpath.join(folder, file)), (cfg, posixpath.join(folder, status.bfCFGFile or ""))
 
 
+def version(snapshot: Snapshot) -> str:
+    """Both, as they are activated."""
+    bundle, cfg = versions(snapshot)
+    return f"{bundle[0]};{cfg[0]}"
+
+
 def _by_bmc(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
     about = ConditionType.BFB_TRANSFERRED
     if snapshot.holds(about):
@@ -181,7 +187,7 @@ def _uncounted(snapshot: Snapshot) -> str | None:
 
 def _by_dms(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
     bundle, cfg = versions(snapshot)
-    wanted = f"{bundle[0]};{cfg[0]}"
+    wanted = version(snapshot)
     activation = sight.activation
     if sight.running == wanted and activation is not None and not _is_old(snapshot, activation):
         return _activated(snapshot, activation, now)

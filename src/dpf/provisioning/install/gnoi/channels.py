@@ -16,9 +16,11 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 
+from dpf.kube import errors as kube_errors
 from dpf.provisioning.install.gnoi import errors
 from dpf.provisioning.install.gnoi.messages import TARGET, Method
 from dpf.provisioning.install.port import Card
+from dpf.provisioning.install.redfish import tls
 from dpf.provisioning.install.redfish.tls import Identity
 
 IdentitySource = Callable[[], Identity | None]
@@ -49,7 +51,7 @@ class Limits:
     connect_s: float = 5.0
     ask_s: float = 10.0
     order_s: float = 120.0
-    stall_s: float = 60.0
+    stall_s: float = 120.0
     transfer_s: float = 1800.0
     look_s: float = 30.0
     idle_s: float = 30.0
@@ -68,7 +70,8 @@ class Line:
         self.expiry: asyncio.TimerHandle | None = None
         self._name = f"the DMS at {address}"
         self._limits = limits
-        self._channel = grpc.aio.secure_channel(f"dns:///{address}", _credentials(identity), options=_OPTIONS)
+        credentials = _credentials(identity, self._name)
+        self._channel = grpc.aio.secure_channel(f"dns:///{address}", credentials, options=_OPTIONS)
 
     def __str__(self) -> str:
         return self._name
@@ -199,7 +202,12 @@ class Channels:
             closing.add_done_callback(self._closing.discard)
 
 
-def _credentials(identity: Identity) -> grpc.ChannelCredentials:
+def _credentials(identity: Identity, name: str) -> grpc.ChannelCredentials:
+    """Looked through first: gRPC says nothing of use about what it cannot read. Raises Untrusted."""
+    try:
+        tls.proven(identity)
+    except kube_errors.CredentialsError as error:
+        raise errors.Untrusted(f"{name} cannot be asked: {error}") from None
     return grpc.ssl_channel_credentials(
         root_certificates=identity.ca_pem, private_key=identity.key_pem or None,
         certificate_chain=identity.certificate_pem or None,

@@ -64,11 +64,11 @@ class Conversation:
     ) -> None:
         self._call.cancel()
 
-    async def begin(self, version: str, *, size: int) -> bool:
+    async def begin(self, version: str, *, size: int, timeout_s: float) -> bool:
         """Name the version; whether the card has it already. `size` is in bytes, 0 for unknown. Raises GNOIError."""
         request = messages.TransferRequest(version=version, package_size=size)
         try:
-            async with asyncio.timeout(self._limits.ask_s):
+            async with asyncio.timeout(timeout_s):
                 await self._write(messages.InstallRequest(transfer_request=request))
                 return await self._next("validated", "transfer_ready") == "validated"
         except TimeoutError:

@@ -61,13 +61,13 @@ class DMS:
     async def holds(self, version: str) -> bool:
         """Whether the card has it: the beginning of a transfer tells, and goes no further."""
         async with self._transfer() as talk:
-            return await talk.begin(version, size=0)
+            return await talk.begin(version, size=0, timeout_s=self._limits.ask_s)
 
     async def transfer(self, version: str, path: str) -> None:
         """Send the file unless the card has this version. Raises OSError when the file cannot be read."""
         with conversation.Source(path) as source:
             async with self._transfer() as talk:
-                if not await talk.begin(version, size=source.size):
+                if not await talk.begin(version, size=source.size, timeout_s=self._limits.order_s):
                     await talk.send(source)
 
     def _transfer(self) -> conversation.Conversation:

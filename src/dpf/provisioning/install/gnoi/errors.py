@@ -115,7 +115,7 @@ def install_error(error: GNOIError, what: str, *, repeatable: bool = False) -> I
 
 def one_line(text: str) -> str:
     """What the other side says, fit for a condition."""
-    return _UNPRINTABLE.sub(" ", text).strip()[:_LONGEST_DETAIL]
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())[:_LONGEST_DETAIL]
 
 
 def said(detail: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpf.services.helm import mirrors
+from dpf.runtime import mirrors
 
 SETTINGS = (
     "https://charts.example.com/stable=https://mirror.example.org/charts/",

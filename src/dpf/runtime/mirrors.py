@@ -1,8 +1,9 @@
-"""Repository mirrors: which repository is asked instead of the one that an object names (air-gapped sites).
+"""Mirrors: which server is asked instead of the one that an object names (air-gapped sites).
 
-Pure. A setting of `dpf run services`, "prefix=mirror", given once per mirror. Applied where chart annotations are read
-and where Applications are built; the user's object keeps its repoURL. Credentials and certificates of a mirror belong
-to Argo CD's configuration, as those of any repository do, so that none may stand in a setting.
+Pure. Settings of `dpf run`, "prefix=mirror", given once per mirror: for repositories of charts (applied where chart
+annotations are read and where Applications are built) and for BFBs (applied where they are downloaded). The user's
+object keeps its URL. No credentials may stand in a setting: those of a chart repository belong to Argo CD's
+configuration.
 """
 
 from __future__ import annotations
@@ -12,8 +13,24 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-SCHEMES: Final = ("https", "oci")
-_PORTS: Final = {"https": 443, "oci": 443}
+_PORTS: Final = {"https": 443, "oci": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is mirrored: its name in messages, and the schemes of its URLs."""
+
+    name: str
+    schemes: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        """The schemes, for people."""
+        return " or ".join(f"{scheme}://" for scheme in self.schemes)
+
+
+REPOSITORY: Final = Kind("repository mirror", ("https", "oci"))
+BFB: Final = Kind("BFB mirror", ("https", "http"))
 
 
 class MirrorError(Exception):
@@ -72,47 +89,47 @@ NONE: Final = Mirrors()
 """Every repository is asked itself."""
 
 
-def parse(settings: Iterable[str]) -> Mirrors:
+def parse(settings: Iterable[str], kind: Kind = REPOSITORY) -> Mirrors:
     """Reads settings of the form "https://charts.example.com/stable=oci://mirror.example.org/stable".
 
-    Both sides are https:// or oci:// URLs with a host and perhaps a path, and need not be of the same scheme. Raises
-    MirrorError, naming the setting by its position, from 1.
+    Both sides are URLs of the kind's schemes, with a host and perhaps a path, and need not be of the same scheme.
+    Raises MirrorError, naming the setting by its position, from 1.
     """
     rules: dict[_Location, _Rule] = {}
     for position, setting in enumerate(settings, start=1):
-        rule = _rule(position, setting)
+        rule = _rule(kind, position, setting)
         if rule.prefix in rules:
-            raise MirrorError(f"repository mirror {position}: an earlier one has the same prefix; remove one of them")
+            raise MirrorError(f"{kind.name} {position}: an earlier one has the same prefix; remove one of them")
         rules[rule.prefix] = rule
     longest_first = sorted(rules.values(), key=lambda rule: -len(rule.prefix.segments))
     return Mirrors(tuple(longest_first))
 
 
-def _rule(position: int, setting: str) -> _Rule:
+def _rule(kind: Kind, position: int, setting: str) -> _Rule:
     prefix, separator, mirror = setting.strip().partition("=")
     if not separator:
-        raise MirrorError(f"repository mirror {position}: expected <prefix>=<mirror>, both https:// or oci:// URLs")
-    place = _checked(position, "prefix", prefix.strip())
-    _checked(position, "mirror", mirror.strip())
+        raise MirrorError(f"{kind.name} {position}: expected <prefix>=<mirror>, both {kind.allowed} URLs")
+    place = _checked(kind, position, "prefix", prefix.strip())
+    _checked(kind, position, "mirror", mirror.strip())
     return _Rule(place, mirror.strip().rstrip("/"))
 
 
-def _checked(position: int, side: str, url: str) -> _Location:
+def _checked(kind: Kind, position: int, side: str, url: str) -> _Location:
     """The location of a side of a setting. The texts do not repeat it: somebody may have put a password there."""
-    where = f"repository mirror {position}: the {side}"
+    where = f"{kind.name} {position}: the {side}"
     try:
         parts = urlsplit(url)
     except ValueError:
         raise MirrorError(f"{where} is not a URL") from None
     if parts.username is not None or parts.password is not None:
-        raise MirrorError(f"{where} has credentials in it; put them into a repository Secret of Argo CD instead")
+        raise MirrorError(f"{where} has credentials in it; for charts put them into a repository Secret of Argo CD")
     if any(character.isspace() for character in url):
         raise MirrorError(f"{where} has white space in it")
     if parts.query or parts.fragment:
         raise MirrorError(f"{where} has a query or a fragment; only a host and a path are possible")
     location = _location(url)
-    if location is None:
-        raise MirrorError(f"{where} must be https:// or oci:// with a host, and without '.' or '..' in its path")
+    if location is None or parts.scheme not in kind.schemes:
+        raise MirrorError(f"{where} must be {kind.allowed} with a host, and without '.' or '..' in its path")
     return location
 
 
@@ -133,6 +150,6 @@ def _location(url: str) -> _Location | None:
 
 def _origin(parts: SplitResult) -> tuple[str, str, int] | None:
     """Scheme, host and port. Raises ValueError for a port that is no number."""
-    if parts.scheme not in SCHEMES or not parts.hostname:
+    if parts.scheme not in _PORTS or not parts.hostname:
         return None
     return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]

@@ -1,0 +1,1 @@
+"""DPUDiscovery: a range of addresses in which BMCs are looked for."""
