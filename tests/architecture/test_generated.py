@@ -15,6 +15,7 @@ GENERATORS = {
     "crds": (crdgen.FOLDER, crdgen.files, "*.yaml"),
     "rbac": (rbacgen.FOLDER, rbacgen.files, "*.yaml"),
     "reference": (docsgen.FOLDER, docsgen.files, docsgen.PATTERN),
+    "states": (docsgen.STATES, docsgen.state_files, docsgen.STATES_PATTERN),
 }
 
 

@@ -4,8 +4,8 @@
         async with fleet.running() as manager:
             assert fleet.told("Ready") == ("True", "Success", "")
 
-Certificates are verified by the real clock. So that those which are made later in a test are valid now, the clock of the
-controllers begins in the past; the BMCs' clocks are as late, and go with it.
+Certificates are verified by the real clock. So that those which are made later in a test are valid now, the clock of
+the controllers begins in the past; the BMCs' clocks are as late, and go with it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ test may kill the controllers at any time. `Plays` says what they do by themselv
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +32,9 @@ from dpf.api.dpudevice import DPUDevice, DPUDeviceSpec, DPUDeviceStatus
 from dpf.api.dpuflavor import DPUFlavor, DPUFlavorSpec
 from dpf.api.dpunode import DPUNode, DPUNodeSpec, DPURef, NodeRebootMethod
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
-from dpf.api.dpuset import DPUSet
-from dpf.api.meta import Condition, Key, Object, ObjectMeta, OwnerReference
-from dpf.api.provisioning import InstallInterface, NodeEffect
-from dpf.kube.memory import Request
+from dpf.api.meta import Condition, Key, Object, ObjectMeta
+from dpf.api.provisioning import InstallInterface
+from dpf.kube.memory import MemoryCluster, Request
 from dpf.provisioning.dpu.apply import Driver
 from dpf.provisioning.dpu.controller import DPUController
 from dpf.provisioning.dpu.intents import Command, Intent
@@ -43,7 +43,7 @@ from dpf.provisioning.dpunode.controller import DPUNodeController
 from dpf.provisioning.dpuset.controller import DPUSetController
 from dpf.provisioning.hostpods.driver import HostPods
 from dpf.provisioning.install.memory import NEW, MemoryCard, MemoryInstaller, unreachable
-from dpf.provisioning.install.port import EVERYTHING, Boot, Card, Order, Power, Sight, Silence, Topic
+from dpf.provisioning.install.port import EVERYTHING, Boot, Card, InstallError, Order, Power, Sight, Silence, Topic
 from dpf.provisioning.join.joiner import Joiner
 from dpf.provisioning.maintenance.controller import DPUNodeMaintenanceController
 from dpf.provisioning.maintenance.snapshot import Limits
@@ -89,24 +89,38 @@ class Plays:
 class Cards(MemoryInstaller):
     """Cards by the name of their DPUDevice: one management service speaks for all cards of a host.
 
-    `addresses` tells where each is reached, elsewhere nobody answers. `asked` counts looks and orders by card.
+    `addresses` tells where each is reached, elsewhere nobody answers. `asked` counts looks by card. The answer to the
+    next order of each kind in `loses` gets lost; what `refuses` has for a kind answers the next orders of this kind.
+    `lies` makes something else of what a card says.
     """
 
     def __init__(self, cards: Mapping[str, MemoryCard], addresses: Mapping[str, str]) -> None:
         super().__init__({f"{name}:0": card for name, card in cards.items()})
         self.addresses = dict(addresses)
         self.asked: dict[str, int] = dict.fromkeys(cards, 0)
+        self.loses: list[type[Order]] = []
+        self.refuses: dict[type[Order], list[InstallError]] = {}
+        self.lies: dict[str, Callable[[Sight], Sight | Awaitable[Sight]]] = {}
 
     async def look(self, card: Card, *, topics: Topic = EVERYTHING, task: str | None = None) -> Sight | Silence:
         """See `Installer.look`."""
         self.asked[card.name] = self.asked.get(card.name, 0) + 1
         if self.addresses.get(card.name) != card.address:
             return unreachable(card)
-        return await super().look(_by_name(card), topics=topics, task=task)
+        seen = await super().look(_by_name(card), topics=topics, task=task)
+        if card.name not in self.lies or isinstance(seen, Silence):
+            return seen
+        told = self.lies[card.name](seen)
+        return told if isinstance(told, Sight) else await told
 
     async def order(self, card: Card, order: Order) -> str | None:
         """See `Installer.order`."""
         assert self.addresses.get(card.name) == card.address, "nobody has answered there"
+        if self.refuses.get(type(order)):
+            raise self.refuses[type(order)].pop(0)
+        if type(order) in self.loses:
+            self.loses.remove(type(order))
+            self.cards[_by_name(card).address].loses_answer = True
         return await super().order(_by_name(card), order)
 
 
@@ -132,7 +146,7 @@ class HeardDriver(Driver):
 
     drives: Drives
 
-    async def carry_out(self, intent: Intent) -> Any:  # noqa: ANN401 - as the driver
+    async def carry_out(self, intent: Intent) -> Any:
         """See `Driver.carry_out`."""
         try:
             return await Driver.carry_out(self, intent)
@@ -144,6 +158,9 @@ class NoIssuer:
     """Certificates are no matter here."""
 
     async def server_secret(self, *args: object, **options: object) -> None:
+        """See `hostpods.driver.Issuer`."""
+
+    async def client(self, name: str) -> None:
         """See `hostpods.driver.Issuer`."""
 
 
@@ -167,7 +184,7 @@ class Stage:
         return [*self.world.clusters, self.drives]
 
     @property
-    def host(self) -> Any:  # noqa: ANN401 - a MemoryCluster, or a test's own kind of it
+    def host(self) -> MemoryCluster:
         return self.world.host
 
     @property
@@ -289,6 +306,7 @@ class Stage:
         await self.run_pods()
         for device in self.cards:
             await self._play_card(device)
+        await self.run_nodes()
         await self.reboot()
 
     async def release(self) -> None:
@@ -339,7 +357,13 @@ class Stage:
         self.joined.add(uid)
         if dpu.metadata.name not in {node.metadata.name for node in cluster.objects(core.Node)}:
             await cluster.create(core.Node(metadata=ObjectMeta(name=dpu.metadata.name)))
-        await self.set_node(dpu.metadata.name, cluster=cluster.name.split("/")[1])
+
+    async def run_nodes(self) -> None:
+        """Nodes of DPUs that say nothing about themselves yet say that they are ready."""
+        for key, cluster in self.world.dpus.items():
+            for node in cluster.objects(core.Node):
+                if not node.status.conditions and self.plays.joins:
+                    await self.set_node(node.metadata.name, cluster=key.name)
 
     async def set_node(self, name: str = "worker-1-d1", *, is_ready: bool = True, cluster: str = CLUSTER) -> None:
         """The kubelet on a DPU says how its Node is."""
@@ -412,7 +436,7 @@ def a_stage(
     """
     world = world or a_world(dpu_clusters=tuple(clusters))
     stage = _empty(world, folder, interface, hosts, cards, limit)
-    spec = {"nodeEffect": dict(effect)} if effect is not None else {}
+    spec: dict[str, Any] = {"nodeEffect": dict(effect)} if effect is not None else {}
     made: list[Object] = [
         a_config(interface, config), a_bfb(), a_flavor(flavor), *(a_cluster(name) for name in clusters),
         *(obj for number in range(1, hosts + 1) for obj in _a_host(interface, number, cards)),
@@ -428,7 +452,7 @@ def a_stage(
 def a_config(interface: InstallInterface, controller: Mapping[str, Any] | None = None) -> DPFOperatorConfig:
     """The DPFOperatorConfig that chooses an install interface."""
     redfish = interface is InstallInterface.REDFISH
-    chosen = {"installInterface": {"installViaRedfish": {}}} if redfish else {}
+    chosen: dict[str, Any] = {"installInterface": {"installViaRedfish": {}}} if redfish else {}
     spec = {
         "deploymentMode": "zero-trust" if redfish else "host-trusted",
         "provisioningController": {**chosen, **(controller or {})},
@@ -471,9 +495,14 @@ def a_dpu(host: int = 1, card: int = 1, *, cards: int = 1, **spec: Any) -> DPU:
         "dpuFlavor": FLAVOR, "pciAddress": f"0000-{card:02x}-00", "cluster": {"nodeLabels": {"tenant": "a"}}, **spec,
     }
     return DPU(
-        metadata=ObjectMeta(name=name, namespace=NAMESPACE, uid=f"uid-of-{name}", generation=1),
+        metadata=ObjectMeta(name=name, namespace=NAMESPACE, uid=uid_of(name), generation=1),
         spec=msgspec.convert(wanted, DPUSpec),
     )
+
+
+def uid_of(name: str) -> str:
+    """The uid that `a_dpu` gives."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
 
 
 def device_name(host: int, card: int = 1) -> str:
@@ -484,20 +513,6 @@ def device_name(host: int, card: int = 1) -> str:
 def serial(device: str) -> str:
     """The serial number of a card."""
     return f"MT-{device}".upper()
-
-
-def effect(**wanted: Any) -> NodeEffect:
-    """A node effect."""
-    return msgspec.convert(wanted, NodeEffect)
-
-
-def owned_by(dpuset: DPUSet) -> OwnerReference:
-    """What a DPU of a DPUSet carries."""
-    resource = DPUSet.resource
-    return OwnerReference(
-        apiVersion=resource.api_version, kind=resource.kind, name=dpuset.metadata.name,
-        uid=dpuset.metadata.uid or "", controller=True, blockOwnerDeletion=True,
-    )
 
 
 def _empty(

@@ -56,7 +56,6 @@ class Stage:
         statuses = {d.metadata.name: d.status.rebootStatus for d in self.world.host.objects(DPU)}
         return {name: (status.phase, status.reason) for name, status in statuses.items() if status is not None}
 
-    @property
     def is_recorded(self) -> bool:
         """Whether something about a reboot stands on the DPUNode."""
         return any("host-agent-reboot" in key for key in self.dpunode.metadata.annotations or {})

@@ -10,7 +10,8 @@ from dpf.api.meta import Model, Object, Resource
 from dpf.api.schema import CRD, Column, Rule, Schema
 
 _IPV4_PATTERN: Final = r"^((25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)\.){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)$"
-_LONGEST: Final = 15
+_LONGEST: Final = 45
+"""Characters of an IPv6 address: long enough for the rule about these to be heard."""
 
 
 class ConditionType(StrEnum):

@@ -281,7 +281,8 @@ async def test_a_transfer_that_makes_no_progress_is_given_up(tmp_path: Path) -> 
 async def test_a_transfer_that_is_answered_without_sense_is_an_error(
     tmp_path: Path, answers: tuple[bytes, ...], why: str
 ) -> None:
-    async def talk(requests: object, context: object) -> AsyncIterator[bytes]:
+    async def talk(requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
+        await anext(requests)
         for answer in answers:
             yield answer
 

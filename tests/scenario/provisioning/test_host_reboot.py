@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from tests.support import rebootinghosts as some
 from tests.support.crash import Crash, crash_at
@@ -12,8 +13,10 @@ from tests.support.world import NAMESPACE
 
 from dpf.api import core
 from dpf.api.dpu import DPU
-from dpf.api.dpunode import DPUNode, NodeRebootMethod
+from dpf.api.dpunode import DPUNode, DPUNodeStatus, NodeRebootMethod
+from dpf.hostagent.reboot import agent
 from dpf.hostagent.reboot.choice import Power, Reset, Way
+from dpf.hostagent.reboot.controller import HostRebootController
 from dpf.hostagent.reboot.memory import MemoryMachine
 
 RECORD = "provisioning.dpu.nvidia.com/host-agent-reboot"
@@ -32,7 +35,7 @@ async def test_host_is_rebooted_once_and_all_its_dpus_hear_of_it() -> None:
     stage.machine.come_back()
     await live(stage)
     assert stage.told == {"a": SUCCEEDED, "b": SUCCEEDED}
-    assert not stage.is_recorded
+    assert not stage.is_recorded()
     assert len(stage.machine.ordered) == 1
 
 
@@ -175,10 +178,10 @@ async def test_boot_that_cannot_be_read_reboots_nothing() -> None:
 async def test_dpu_that_goes_meanwhile_leaves_nothing_behind() -> None:
     stage = a_stage(a_dpu("a"))
     await live(stage)
-    assert stage.is_recorded
+    assert stage.is_recorded()
     await stage.world.host.delete(DPU, "a", NAMESPACE)
     await live(stage)
-    assert not stage.is_recorded
+    assert not stage.is_recorded()
     assert len(stage.machine.ordered) == 1
 
 
@@ -192,7 +195,7 @@ async def test_dpu_that_goes_meanwhile_leaves_nothing_behind() -> None:
 async def test_host_is_not_rebooted(stage: Stage) -> None:
     await live(stage)
     assert stage.machine.ordered == []
-    assert not stage.is_recorded
+    assert not stage.is_recorded()
 
 
 async def test_settled_host_causes_no_write() -> None:
@@ -221,11 +224,38 @@ async def test_crash_after_any_write_ends_in_exactly_one_reboot() -> None:
             stage.world.clock.advance(901)
         assert stage.told == {"a": SUCCEEDED, "b": SUCCEEDED}, f"a crash after write {n} ends differently"
         assert stage.machine.ordered == [Power(action="cycle")], f"after write {n}"
-        assert not stage.is_recorded
+        assert not stage.is_recorded()
         if not countdown.crashed:
             assert n > 6
             return
     raise AssertionError("still writing")
+
+
+async def test_agent_watches_its_own_host_and_no_other() -> None:
+    stage = a_stage(a_dpu("a", "Ready"))
+    stage.world.host.add(some.a_dpunode("worker-2"), a_dpu("z", host="worker-2"))
+    async with stage.world.controllers(lambda w: [
+        HostRebootController(clusters=w.registry, dpunode=HOST, machine=stage.machine, clock=w.clock),
+    ]) as manager:
+        await manager.settle()
+        cache = stage.world.registry.host.cache
+        assert [d.metadata.name for d in cache.list(DPUNode)] == [HOST]
+        assert [d.metadata.name for d in cache.list(DPU)] == ["a"]
+
+
+@pytest.mark.parametrize(("name", "node_ref", "found"), [
+    ("by-hand", HOST, "by-hand"), ("by-hand", "worker-2", HOST), (HOST, HOST, HOST),
+])
+async def test_agent_finds_the_dpunode_of_its_node(name: str, node_ref: str, found: str) -> None:
+    host = a_stage().world.host
+    await host.delete(DPUNode, HOST, NAMESPACE)
+    dpunode = some.a_dpunode(name)
+    labels = {"kubernetes.io/hostname": HOST}
+    host.add(msgspec.structs.replace(
+        dpunode, metadata=msgspec.structs.replace(dpunode.metadata, labels=labels),
+        status=DPUNodeStatus(kubeNodeRef=node_ref),
+    ))
+    assert await agent.dpunode_of(host, HOST) == found
 
 
 async def test_node_annotation_is_heeded_when_it_comes_late() -> None:

@@ -14,7 +14,20 @@ from dpf.hostagent.reboot import commands
 from dpf.hostagent.reboot.choice import Power, Reset
 from dpf.hostagent.reboot.commands import CommandMachine, Programs
 
+SCRIPT = """
+import sys
+print(*sys.argv[3:], file=open(sys.argv[1], "a"))
+print("said  this")
+sys.exit(int(sys.argv[2]))
+"""
 CARDS = Reset(cards=("0000:0e:00.0", "0000:2b:00.0"))
+
+
+class Hurried(FakeClock):
+    """Time that passes while somebody waits for it."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
 
 
 class Machine:
@@ -28,15 +41,13 @@ class Machine:
         self.code = code
 
     def program(self, *arguments: str) -> list[str]:
-        script = "import sys; open(sys.argv[1], 'a').write(' '.join(sys.argv[3:]) + chr(10)); " \
-            "print('said  this'); sys.exit(int(sys.argv[2]))"
-        return [sys.executable, "-c", script, str(self.log), str(self.code), *arguments]
+        return [sys.executable, "-c", SCRIPT, str(self.log), str(self.code), *arguments]
 
     def machine(self, *, restart: Sequence[str] = (), reset: Sequence[str] | None = None) -> CommandMachine:
         return CommandMachine(Programs(
             power=self.program("power", "{action}"), restart=restart, dev=self.dev,
             reset=self.program("reset", "{device}", "{level}") if reset is None else reset,
-            boot_id_file=self.folder / "boot_id", clock=FakeClock(),
+            boot_id_file=self.folder / "boot_id", clock=Hurried(),
         ))
 
     def add_rshim(self, number: int, name: str, text: str) -> None:
@@ -120,8 +131,8 @@ def test_rshim_of_the_host_keeps_a_dms_away(host: Machine) -> None:
     assert preflight.rshim_owner(host.dev) is None
     host.add_rshim(0, "pcie-0000:0e:00.2", "Linux up")
     assert preflight.rshim_owner(host.dev) == (
-        "another rshim driver on this host uses pcie-0000:0e:00.2. Next step: stop and disable the rshim service on the "
-        "host"
+        "another rshim driver on this host uses pcie-0000:0e:00.2. Next step: stop and disable the rshim service on "
+        "the host"
     )
 
 

@@ -22,7 +22,7 @@ async def discover(client: Client, branches: kinds.Branches) -> kinds.Inventory:
 
     Raises kube.errors.Error, and click.ClickException unless there is exactly one DPFOperatorConfig.
     """
-    wanted = {branch.kind.name: branch.kind for _, branch in kinds.walk(branches)}
+    wanted = kinds.needed(branches)
     roots, *results = await asyncio.gather(
         _read(client, kinds.ROOT), *(_read(client, kind) for kind in wanted.values())
     )

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from dpf.api import dpudeployment, dpuset, names
 from dpf.api.meta import Key, ObjectMeta, Resource
-from dpf.cli.describe.views import DPUDeploymentView, DPUSetView, at
+from dpf.cli.describe.views import DPUDeploymentView, DPUNodeMaintenanceView, DPUNodeView, DPUSetView, DPUView, View, at
 from dpf.services.dpudeployment import naming
 
 
@@ -47,6 +47,36 @@ def bfbs_of(view: DPUSetView) -> Collection[Key]:
     """The BFB that a DPUSet names; none or one."""
     name = at(view.spec, "dpuTemplate", "spec", "bfb", "name")
     return {Key(view.metadata.namespace or "", name)} if isinstance(name, str) else ()
+
+
+def dpunodes_of(view: DPUView) -> Collection[Key]:
+    """The host that a DPU names."""
+    return _neighbours(view, at(view.spec, "dpuNodeName"))
+
+
+def devices_of(view: DPUNodeView) -> Collection[Key]:
+    """The cards that a host lists."""
+    listed = at(view.spec, "dpus")
+    return _neighbours(view, *(at(entry, "name") for entry in (listed if isinstance(listed, list) else ())))
+
+
+def host_of(view: DPUNodeMaintenanceView) -> Key | None:
+    """The host that an effect is on."""
+    return next(iter(_neighbours(view, at(view.spec, "dpuNodeName"))), None)
+
+
+def cluster_of(view: DPUView) -> Key | None:
+    """The DPUCluster that a DPU is assigned to."""
+    cluster = at(view.spec, "cluster")
+    name, namespace = at(cluster, "name"), at(cluster, "namespace")
+    if not isinstance(name, str) or not name:
+        return None
+    return Key(namespace if isinstance(namespace, str) and namespace else view.metadata.namespace or "", name)
+
+
+def _neighbours(view: View, *names: object) -> Collection[Key]:
+    """Objects of the same namespace; what is no name is left out."""
+    return {Key(view.metadata.namespace or "", name): None for name in names if isinstance(name, str) and name}
 
 
 def _controller(metadata: ObjectMeta, resource: Resource) -> Key | None:

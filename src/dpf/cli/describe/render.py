@@ -42,6 +42,7 @@ class Row:
     namespace: str = ""
     deleting: bool = False
     condition: Condition | None = None
+    is_bad_news: bool = False
     note: str = ""
 
 
@@ -76,7 +77,10 @@ def _rows(node: Node, *, glyphs: str, margin: str) -> Iterator[Row]:
     )
     for glyph, pipe, condition in _siblings(node.conditions):
         indent = inner + _CONDITION_INDENT
-        yield Row(name=condition.type, glyphs=indent + glyph, margin=indent + pipe, condition=condition)
+        yield Row(
+            name=condition.type, glyphs=indent + glyph, margin=indent + pipe, condition=condition,
+            is_bad_news=condition.type in node.bad_news,
+        )
     for glyph, pipe, child in _siblings(node.children):
         yield from _rows(child, glyphs=margin + glyph, margin=margin + pipe)
 
@@ -93,7 +97,7 @@ def _lines(row: Row, now: datetime) -> Iterator[_Line]:
     message, *further = [*wrap(condition.message), *wrap(row.note)] or [""]
     name = row.glyphs + (DELETING if row.deleting else "") + clean(row.name)
     since = age.since(condition.lastTransitionTime, now)
-    colour = colour_of(condition)
+    colour = colour_of(condition, is_bad_news=row.is_bad_news)
     yield _Line(
         (name, row.namespace, clean(condition.status), clean(condition.reason), since, message),
         (_RED if row.deleting else "", "", colour, colour, "", ""),
@@ -117,10 +121,15 @@ def clean(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
-def colour_of(condition: Condition) -> str:
-    """Green when it holds; else red for readiness, yellow for reconciliation, white for the rest."""
+def colour_of(condition: Condition, *, is_bad_news: bool = False) -> str:
+    """Green when it holds; else red for readiness, yellow for reconciliation, white for the rest.
+
+    Bad news is red when it holds, and green when it does not.
+    """
     if not condition.status:
         return ""
+    if is_bad_news:
+        return _RED if condition.status == conditions.Status.TRUE else _GREEN
     if condition.status == conditions.Status.TRUE:
         return _GREEN
     if condition.type.endswith("Ready"):

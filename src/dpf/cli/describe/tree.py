@@ -6,6 +6,7 @@ children on demand, headings, grouping, which conditions are listed, the order. 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -52,6 +53,17 @@ class Item:
         """Whether the object says that it is, or is of a kind that need not say so."""
         return self.kind.silent if self.ready is None else _holds(self.ready)
 
+    def is_good(self, condition: Condition) -> bool:
+        """Whether a condition needs nobody's attention."""
+        if self.kind.remarks is not None and condition.type.startswith(self.kind.remarks):
+            return self.is_ready
+        return _holds(condition) != (condition.type in self.kind.bad_news)
+
+    @property
+    def is_well(self) -> bool:
+        """Ready, and all else is good."""
+        return self.is_ready and all(map(self.is_good, self.conditions))
+
     def selected_by(self, chosen: filters.Filter) -> bool:
         """Whether `chosen` selects this object."""
         return chosen.matches(self.kind.name, self.metadata.name, ready=self.is_ready)
@@ -66,7 +78,8 @@ class Node:
     """One row and what hangs below it.
 
     `items` are the objects that it stands for: none for a heading, one for an object, all that a group folds away.
-    `ready` and `note` fill the columns of the row, `conditions` are listed under it.
+    `ready` and `note` fill the columns of the row, `conditions` are listed under it; those of `bad_news` are good when
+    they do not hold.
     """
 
     name: str
@@ -76,12 +89,13 @@ class Node:
     note: str = ""
     items: tuple[Item, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    bad_news: frozenset[str] = frozenset()
     children: tuple[Node, ...] = ()
 
 
 def build(inventory: kinds.Inventory, branches: kinds.Branches, options: Options) -> Node:
     """The tree below the DPFOperatorConfig. The root is always shown and selects nothing below it."""
-    root = _item(kinds.ROOT, inventory.root)
+    root = _item(kinds.ROOT, inventory.root, {})
     scene = _Scene(options=options, places=_place(inventory, branches))
     return _node(root, _below(scene, branches, _TOP, chosen=False), options)
 
@@ -112,7 +126,9 @@ def _place(inventory: kinds.Inventory, branches: kinds.Branches) -> Mapping[tupl
     walked = list(kinds.walk(branches))
     found = {branch.kind.name: _Objects.of(branch.kind, inventory) for _, branch in walked}
     places: dict[tuple[str, _Place], list[Item]] = {}
-    relations = {(above, b.kind.name, b.parent_of, b.named_by): b for above, b in walked if not b.takes_the_rest}
+    relations = {
+        (above, b.kind.name, b.parent_of, b.above, b.named_by): b for above, b in walked if not b.takes_the_rest
+    }
     for (above, name, *_), branch in relations.items():
         for parent, item in _related(found[name], branch, found[above]):
             places.setdefault((name, (above, parent)), []).append(item)
@@ -133,8 +149,8 @@ class _Objects:
     @staticmethod
     def of(kind: kinds.Kind, inventory: kinds.Inventory) -> _Objects:
         """Those of `kind`."""
-        views = inventory.objects.get(kind.name, ())
-        items = {object_key(view): _item(kind, view) for view in views}
+        views, counted = inventory.objects.get(kind.name, ()), _counted(kind, inventory)
+        items = {object_key(view): _item(kind, view, counted) for view in views}
         return _Objects(items=items, views=views, identities={kind.identity(key): key for key in items})
 
 
@@ -145,6 +161,11 @@ def _related(children: _Objects, branch: kinds.Branch, parents: _Objects) -> Ite
             parent = parents.identities.get(branch.parent_of(item.metadata))
             if parent is not None:
                 yield parent, item
+    if branch.above is not None:
+        for view in children.views:
+            parent = parents.identities.get(branch.above(view))
+            if parent is not None:
+                yield parent, children.items[object_key(view)]
     if branch.named_by is not None:
         for view in parents.views:
             named = branch.named_by(view)
@@ -189,19 +210,44 @@ def _row(scene: _Scene, branch: kinds.Branch, item: Item, *, chosen: bool) -> No
     if not item.is_ready or item.selected_by(scene.options.expand_resources):
         reasons = [part for part in branch.below if _on_demand(part)]
         children = tuple(sorted((*children, *_below(scene, reasons, place, chosen=shown)), key=_order))
+    if branch.quiet and not children and not _is_worth_a_row(item, scene.options):
+        return None
     return _node(item, children, scene.options) if shown or children else None
+
+
+def _is_worth_a_row(item: Item, options: Options) -> bool:
+    """Whether something quiet explains a wait, or was asked for."""
+    if not item.is_well or item.metadata.deletionTimestamp is not None:
+        return True
+    asked = item.named_by(options.show_conditions) or item.named_by(options.show_resources)
+    return asked or options.show_conditions.everything or item.selected_by(options.expand_resources)
 
 
 def _on_demand(branch: kinds.Branch | kinds.Section) -> bool:
     return isinstance(branch, kinds.Branch) and branch.on_demand
 
 
-def _item(kind: kinds.Kind, view: AnyView) -> Item:
+def _counted(kind: kinds.Kind, inventory: kinds.Inventory) -> Counter[Key]:
+    """How many objects count for each one of `kind`."""
+    if kind.counts is None:
+        return Counter()
+    found = map(kind.counts.of, inventory.objects.get(kind.counts.kind.name, ()))
+    return Counter(key for key in found if key is not None)
+
+
+def _note(kind: kinds.Kind, view: AnyView, counted: Mapping[Key, int]) -> str:
+    note = kind.note_of(view)
+    if kind.counts is None:
+        return note
+    return ". ".join(filter(None, (note, kind.counts.told(view, counted.get(object_key(view), 0)))))
+
+
+def _item(kind: kinds.Kind, view: AnyView, counted: Mapping[Key, int]) -> Item:
     found = kind.conditions_of(view)
     rest = sorted((c for c in found if c.type != conditions.READY), key=lambda c: c.type)
     return Item(
         kind=kind, metadata=view.metadata, ready=conditions.find(found, conditions.READY), conditions=tuple(rest),
-        note=kind.note_of(view),
+        note=_note(kind, view, counted),
     )
 
 
@@ -209,11 +255,20 @@ def _node(item: Item, children: tuple[Node, ...], options: Options) -> Node:
     """The row carries Ready; under it stand the conditions that do not hold, or all when they were asked for."""
     listed = item.conditions
     if not (options.show_conditions.everything or item.named_by(options.show_conditions)):
-        listed = tuple(condition for condition in listed if not _holds(condition))
+        listed = tuple(c for c in listed if not item.is_good(c) and not _is_told(item, c))
     return Node(
         name=item.name, namespace=item.metadata.namespace or "", deleting=item.metadata.deletionTimestamp is not None,
-        ready=item.ready, note=item.note, items=(item,), conditions=listed, children=children,
+        ready=item.ready, note=item.note, items=(item,), conditions=listed, bad_news=item.kind.bad_news,
+        children=children,
     )
+
+
+def _is_told(item: Item, condition: Condition) -> bool:
+    """Whether the row of the object says the very same: once is enough."""
+    ready = item.ready
+    if ready is None or not condition.message or condition.message not in ready.message:
+        return False
+    return condition.reason == ready.reason or condition.type in item.kind.bad_news
 
 
 def _grouped(rows: Iterable[Node], kind: kinds.Kind, options: Options) -> Iterator[Node]:
@@ -232,7 +287,7 @@ def _grouped(rows: Iterable[Node], kind: kinds.Kind, options: Options) -> Iterat
 def _may_be_grouped(row: Node, options: Options) -> bool:
     """Ready with all under it, without a note, and neither it nor anything under it asked for by kind or name."""
     (item,) = row.items
-    if row.deleting or row.note or not _is_well(item) or item.ready is None:
+    if row.deleting or row.note or not item.is_well or item.ready is None:
         return False
     if item.named_by(options.show_conditions) or (row.children and item.selected_by(options.expand_resources)):
         return False
@@ -243,12 +298,8 @@ def _may_be_folded(row: Node, options: Options) -> bool:
     """Whether nobody misses this row, which stands under one that is to be grouped."""
     filters_of_interest = (options.show_conditions, options.show_resources, options.expand_resources)
     return not row.deleting and not row.note and all(
-        _is_well(item) and not any(item.named_by(chosen) for chosen in filters_of_interest) for item in row.items
+        item.is_well and not any(item.named_by(chosen) for chosen in filters_of_interest) for item in row.items
     )
-
-
-def _is_well(item: Item) -> bool:
-    return item.is_ready and all(_holds(condition) for condition in item.conditions)
 
 
 def _nodes(node: Node) -> Iterator[Node]:

@@ -15,6 +15,9 @@ from dpf.api import (
     dpu,
     dpucluster,
     dpudeployment,
+    dpudevice,
+    dpunode,
+    dpunodemaintenance,
     dpuservice,
     dpuservicechain,
     dpuservicecredentialrequest,
@@ -43,10 +46,18 @@ class DPFOperatorConfigView(View):
     resource: ClassVar[Resource] = dpfoperatorconfig.DPFOperatorConfig.resource
 
 
+class PhaseStatus(ViewStatus):
+    """A phase beside the conditions."""
+
+    phase: str | None = None
+
+
 class DPUClusterView(View):
-    """A cluster of DPUs."""
+    """A cluster of DPUs; its spec says how many it takes."""
 
     resource: ClassVar[Resource] = dpucluster.DPUCluster.resource
+    spec: Any = None
+    status: PhaseStatus = PhaseStatus()
 
 
 class DPUDeploymentView(View):
@@ -101,16 +112,44 @@ class DPUSetView(View):
     status: DPUSetViewStatus = DPUSetViewStatus()
 
 
+class DPUViewStatus(PhaseStatus):
+    """What the platform and the agent on the DPU say, besides the conditions of the installation."""
+
+    operationalConditions: list[Condition] | None = None
+    agentStatus: Any = None
+
+
 class DPUView(View):
-    """One DPU."""
+    """One DPU; its spec names its host, its device and its cluster."""
 
     resource: ClassVar[Resource] = dpu.DPU.resource
+    spec: Any = None
+    status: DPUViewStatus = DPUViewStatus()
 
 
-class BFBViewStatus(ViewStatus):
+class DPUNodeView(View):
+    """A host; its spec lists its devices."""
+
+    resource: ClassVar[Resource] = dpunode.DPUNode.resource
+    spec: Any = None
+
+
+class DPUDeviceView(View):
+    """A card."""
+
+    resource: ClassVar[Resource] = dpudevice.DPUDevice.resource
+
+
+class DPUNodeMaintenanceView(View):
+    """An effect on a host; its spec names the host and who needs the effect."""
+
+    resource: ClassVar[Resource] = dpunodemaintenance.DPUNodeMaintenance.resource
+    spec: Any = None
+
+
+class BFBViewStatus(PhaseStatus):
     """A BFB says by its phase whether it is ready."""
 
-    phase: str | None = None
     fileName: str | None = None
     versions: Any = None
 

@@ -6,15 +6,18 @@ Pure. Called by `emulation.dpu.config`. No error quotes a file: one of them hold
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from cryptography import x509
 
 from dpf.emulation.join import errors, token
 from dpf.emulation.join.token import BootstrapToken
 from dpf.kube import errors as kube_errors
 from dpf.kube import kubeconfig, untrustedyaml
+
+_COMMON_NAME_MAX: Final = 64
 
 
 class AgentConfigError(ValueError):
@@ -58,17 +61,18 @@ def parse(configuration: str, bootstrap: bytes, setup: Setup) -> AgentConfig:
     """dpuagent.conf and the bootstrap kubeconfig. Raises AgentConfigError."""
     document = _document(configuration)
     dpu, groups = document.get("dpu"), document.get("groups")
-    if not isinstance(dpu, dict) or not isinstance(groups, list) or not all(isinstance(one, str) for one in groups):
+    if not isinstance(dpu, dict) or not isinstance(groups, list) or not all(map(_is_name, groups)):
         raise AgentConfigError("dpuagent.conf needs the mapping dpu and the list groups")
+    user = _text(document, "user")
+    if len(user) > _COMMON_NAME_MAX:
+        raise AgentConfigError(f"dpuagent.conf: a certificate has room for a user of {_COMMON_NAME_MAX} characters")
     identity = _bootstrap(bootstrap)
     try:
         return AgentConfig(
             namespace=_text(dpu, "namespace"), name=_text(dpu, "name"), uid=_text(dpu, "uid"),
-            server=identity.server, ca_pem=base64.b64decode(identity.ca_data, validate=True),
-            token=token.parse(identity.token), user=_text(document, "user"), groups=tuple(groups), setup=setup,
+            server=identity.server, ca_pem=_pem(identity.ca_data), token=token.parse(identity.token),
+            user=user, groups=tuple(groups), setup=setup,
         )
-    except binascii.Error:
-        raise AgentConfigError("the CA in the agent's bootstrap kubeconfig is not base64") from None
     except errors.InvalidJoinConfig as error:
         raise AgentConfigError(f"the agent's bootstrap kubeconfig: {error}") from None
 
@@ -81,6 +85,19 @@ def _bootstrap(content: bytes) -> kubeconfig.Identity:
     if not identity.server.startswith("https://") or not identity.ca_data:
         raise AgentConfigError("the agent's bootstrap kubeconfig needs a server with https:// and its CA")
     return identity
+
+
+def _pem(data: str) -> bytes:
+    try:
+        pem = base64.b64decode(data, validate=True)
+        x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise AgentConfigError("the CA in the agent's bootstrap kubeconfig is no certificate") from None
+    return pem
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _document(configuration: str) -> Mapping[str, Any]:

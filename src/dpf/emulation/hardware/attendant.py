@@ -32,10 +32,12 @@ PowerCycle = Callable[[str, tuple[str, ...]], Awaitable[None]]
 async def attend(kubeconfig: Path, power_cycle: PowerCycle) -> None:
     """Look after the hosts of the cluster until cancelled."""
     async with connect.client(kubeconfig, name="host") as client:
-        await _Attendant(client, power_cycle).run()
+        await Attendant(client, power_cycle).run()
 
 
-class _Attendant:
+class Attendant:
+    """Reads DPUNodes from a cache, and writes to them through `client`."""
+
     def __init__(self, client: Client, power_cycle: PowerCycle) -> None:
         self._client = client
         self._power_cycle = power_cycle
@@ -43,6 +45,7 @@ class _Attendant:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
+        """Until cancelled."""
         self._cache.register(DPUNode)
         self._cache.register(DPUDevice)
         self._cache.subscribe(DPUNode, lambda _old, _new: self._changed.set())

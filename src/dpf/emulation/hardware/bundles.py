@@ -35,13 +35,13 @@ class BundleServer:
         self._port = port
         app = web.Application()
         app.add_routes([web.get("/{path:.*}", self._answer)])
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=0.5)
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
         files.ensure_private_folder(self._folder)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=0.5).start()
+        await web.TCPSite(self._runner, self._host, self._port).start()
 
     @property
     def port(self) -> int:

@@ -58,14 +58,14 @@ def command(program: str, settings: Settings, config: Path, host: Host, rest: Se
     root = Path(os.environ.get(volumes.ROOT_VARIABLE, "/"))
     if program == DMS:
         return [sys.executable, "-m", "dpf.emulation.dms", *_dms_options(settings, host, root)]
-    begin = [sys.executable, "-m", "dpf.hostagent", "--emulated-hosts", str(settings.state / HOSTS_FOLDER),
-             "--node", host.name, *rest]
+    hosts = str(settings.state / HOSTS_FOLDER)
+    begin = [sys.executable, "-m", "dpf.hostagent", "--emulated-hosts", hosts, "--node", host.name]
     if _REBOOT not in rest:
-        return begin
+        return [*begin, *rest]
     again = shlex.join([sys.executable, "-m", _MODULE, "--config", str(config), "--node", host.name, POWER_CYCLE])
     server = settings.hostCluster.join.server if settings.hostCluster else ""
     kubeconfig = podaccess.write_kubeconfig(root, server)
-    return [*begin, "--restart-command", again, "--kubeconfig", str(kubeconfig)]
+    return [*begin, "--restart-command", again, "--kubeconfig", str(kubeconfig), *rest]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -44,9 +44,8 @@ class Panel:
         self._check(names, request)
         for name in names:
             await self._change(self._cards[name], request)
-        if request.do is Deed.POWER_CYCLE:
-            for host in sorted({self._cards[name].host for name in names if self._cards[name].bmc is None}):
-                await self.power_cycle(host, ())
+        for host in sorted({self._cards[name].host for name in names if self._cards[name].bmc is None}):
+            await self._power(host, request.do)
         return {name: self.show(name) for name in names}
 
     def show(self, name: str) -> dict[str, Any]:
@@ -108,9 +107,21 @@ class Panel:
             return
         self._dms.change(card, clear=request.clear, changes=request.faults)
         match request.do:
-            case Deed.POWER_LOSS | Deed.SHUT_DOWN:
+            case Deed.SHUT_DOWN:
                 await self.systems.halt(card.name)
-            case Deed.POWER_RETURN | Deed.RESTART:
+            case Deed.RESTART:
                 await self.systems.restart(card.name)
+            case _:
+                return
+
+    async def _power(self, host: str, deed: Deed | None) -> None:
+        """The power of a card without a BMC is that of its host."""
+        match deed:
+            case Deed.POWER_LOSS:
+                for card in (card for card in self._cards.values() if card.host == host):
+                    await self.systems.halt(card.name)
+                await asyncio.to_thread(self._hosts.switch_off, host)
+            case Deed.POWER_CYCLE | Deed.POWER_RETURN:
+                await self.power_cycle(host, ())
             case _:
                 return

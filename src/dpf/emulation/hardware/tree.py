@@ -13,7 +13,7 @@ from typing import Final
 
 from dpf.detector import scan
 from dpf.emulation.hardware.settings import Card
-from dpf.hostagent.host import FEATURES
+from dpf.hostagent import host as hosts
 from dpf.local import files
 
 PF0: Final = "ens{slot}f0np0"
@@ -45,13 +45,14 @@ def write(
     (sysfs / "bus" / "pci" / "devices").mkdir(parents=True, exist_ok=True)
     (sysfs / "class" / "net" / bridge / "bridge").mkdir(parents=True, exist_ok=True)
     _put(folder / "proc" / "net" / "route", _ROUTES.format(bridge=bridge).encode())
-    (folder / FEATURES).mkdir(parents=True, exist_ok=True)
+    hosts.emulated(folder).features.mkdir(parents=True, exist_ok=True)
 
 
 def features(folder: Path) -> dict[str, str]:
     """Labels that node feature discovery makes of what the detector finds. Raises pci.Unreadable, OSError."""
-    scan.detect(sysfs=folder / "sys", proc=folder / "proc", features=folder / FEATURES)
-    lines = (folder / FEATURES / scan.FILE).read_text().splitlines()
+    host = hosts.emulated(folder)
+    scan.detect(sysfs=host.sysfs, proc=host.procfs, features=host.features)
+    lines = (host.features / scan.FILE).read_text().splitlines()
     pairs = (line.partition("=") for line in lines if line)
     return {f"{NFD_PREFIX}{name}": value for name, _, value in pairs}
 

@@ -1,7 +1,7 @@
 """What `dpfctl local up --provision` applies, so that a service developer has DPUs after one command.
 
 A BFB, a DPUFlavor and a DPUSet over all cards, the ones of `examples/030-provisioning-gnoi.yaml` and
-`examples/031-provisioning-redfish.yaml`; with BMCs also their DPUDevices and DPUNodes. Builders are pure;
+`examples/031-provisioning-redfish.yaml`; with BMCs also the DPUDiscovery that finds them. Builders are pure;
 `wait_ready` looks until every DPU is Ready.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import time
 from typing import Final
 
-from dpf.api import bfb, dpudevice, dpuflavor, dpunode, dpuset, names
+from dpf.api import bfb, dpudiscovery, dpuflavor, dpuset, names
 from dpf.api.dpu import DPU, Phase
 from dpf.api.meta import LabelSelector, Object, ObjectMeta
 from dpf.api.provisioning import ClusterTemplate, NodeEffect, Taint
@@ -23,6 +23,7 @@ BFB: Final = "bf-bundle-dk-ga"
 BFB_URL: Final = f"{hardware.BFB_SITE}/bf-bundle-2.9.1-40_24.11_ubuntu-22.04_prod.bfb"
 FLAVOR: Final = "dpf-provisioning-hbn-ovn"
 DPUSET: Final = "all-dpus"
+DISCOVERY: Final = "all-bmcs"
 TIMEOUT_S: Final = 300.0
 _LOOK_AGAIN_S: Final = 0.5
 
@@ -30,9 +31,8 @@ _LOOK_AGAIN_S: Final = 0.5
 def objects(platform: settings.Settings) -> list[Object]:
     """Everything that is applied, in an order in which it may exist."""
     found: list[Object] = [_bfb(), _flavor()]
-    if platform.install_interface == "redfish":
-        for number in range(1, platform.dpus + 1):
-            found += [_device(platform, number), _dpunode(number)]
+    if platform.install_interface == "redfish" and platform.dpus:
+        found.append(_discovery(platform))
     return [*found, _dpuset(platform.install_interface)]
 
 
@@ -82,21 +82,14 @@ def _flavor() -> dpuflavor.DPUFlavor:
     ))
 
 
-def _device(platform: settings.Settings, number: int) -> dpudevice.DPUDevice:
-    serial = hardware.serial(number)
-    return dpudevice.DPUDevice(metadata=_meta(serial.lower()), spec=dpudevice.DPUDeviceSpec(
-        serialNumber=serial, bmcIp=addresses.of_bmc(platform.id, number), bmcPort=platform.port("bmc"),
-    ))
-
-
-def _dpunode(number: int) -> dpunode.DPUNode:
-    """A host that is no Node: somebody outside reboots it."""
-    serial = hardware.serial(number).lower()
-    meta = ObjectMeta(
-        name=f"dpu-node-{serial}", namespace=names.DPF_NAMESPACE, labels={names.DPU_ENABLED_LABEL: "true"},
+def _discovery(platform: settings.Settings) -> dpudiscovery.DPUDiscovery:
+    """The BMCs of all cards. It makes a DPUDevice and a DPUNode for each that it finds."""
+    found = dpudiscovery.IPRange(
+        startIP=addresses.of_bmc(platform.id, 1), endIP=addresses.of_bmc(platform.id, platform.dpus),
+        port=platform.port("bmc"),
     )
-    return dpunode.DPUNode(metadata=meta, spec=dpunode.DPUNodeSpec(
-        nodeRebootMethod=dpunode.NodeRebootMethod(external={}), dpus=[dpunode.DPURef(name=serial)],
+    return dpudiscovery.DPUDiscovery(metadata=_meta(DISCOVERY), spec=dpudiscovery.DPUDiscoverySpec(
+        ipRangeSpec=dpudiscovery.IPRangeSpec(ipRange=found), workers=min(8, platform.dpus),
     ))
 
 

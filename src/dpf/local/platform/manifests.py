@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from dpf.api import argocd, bfb, core, dpfoperatorconfig, dpucluster, dpuflavor, dpuservice, dpuset
+from dpf.api import argocd, bfb, core, dpfoperatorconfig, dpucluster, dpudiscovery, dpuflavor, dpuservice, dpuset
 from dpf.api.meta import Object
 from dpf.kube import client as port
 from dpf.kube import errors as kube_errors
@@ -27,7 +27,7 @@ KINDS: Final[dict[tuple[str, str], type[Object]]] = {
         core.Namespace, core.Secret, core.ConfigMap, core.ServiceAccount, core.Role, core.RoleBinding, core.ClusterRole,
         core.ClusterRoleBinding, core.CustomResourceDefinition, argocd.Application, argocd.AppProject,
         dpucluster.DPUCluster, dpuservice.DPUService, dpfoperatorconfig.DPFOperatorConfig, bfb.BFB,
-        dpuflavor.DPUFlavor, dpuset.DPUSet,
+        dpuflavor.DPUFlavor, dpuset.DPUSet, dpudiscovery.DPUDiscovery,
     )
 }
 

@@ -26,7 +26,7 @@ PORT_NAMES: Final = (
     "host-api", "chart-repository", "argocd-repo-server", "argocd-repo-server-metrics",
     "argocd-application-controller-metrics", "controllers-metrics", "bfb-registry", "bfb-server", "bmc",
 )
-DEFAULT_INTERFACE: Final = "none"
+DEFAULT_INTERFACE: Final = "gnoi"
 """How DPUs are installed when nobody says it. `none`: they are Ready nodes without an installation."""
 BMC_PORT: Final = 443
 MARK: Final = ".dpf-platform"

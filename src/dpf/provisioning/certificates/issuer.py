@@ -25,7 +25,7 @@ from dpf.kube.client import Client
 from dpf.provisioning.certificates import authority, bundle
 from dpf.provisioning.certificates.authority import Authority, Pair, Use, Wanted
 from dpf.runtime.clock import Clock
-from dpf.runtime.reconciler import DriverError
+from dpf.runtime.reconciler import DriverError, Permission
 
 CA_SECRET: Final = "dpf-provisioning-ca-secret"  # noqa: S105 - a name
 TRUST_BUNDLE: Final = "dpf-ca-trust-bundle"
@@ -47,6 +47,13 @@ _ATTEMPTS: Final = 5
 _MANAGED_ELSEWHERE: Final = "cert-manager.io/certificate-name"
 
 T = TypeVar("T", bound=Object)
+
+
+PERMISSIONS: Final = (
+    Permission(kind=core.Secret, verbs=("get", "create", "patch")),
+    Permission(kind=core.ConfigMap, verbs=("get", "create", "patch")),
+)
+"""What whoever asks an issuer needs in the host cluster."""
 
 
 class CertificateError(DriverError):

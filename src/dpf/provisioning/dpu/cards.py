@@ -34,12 +34,16 @@ def card_of(snapshot: Snapshot, host_node: core.Node | None) -> Card | None:
 
 
 def bus_address(pci_address: str | None) -> str | None:
-    """`0000-0e-00` as the bus has it: `0000:0e:00.0`."""
+    """`0000-0e-00` as the bus has it: `0000:0e:00.0`; None for what is no address."""
     if not pci_address:
         return None
-    parts = pci_address.split("-")
-    domain, bus, device = (["0000"] if len(parts) == 2 else []) + parts
-    return f"{domain}:{bus}:{device}.0"
+    match pci_address.split("-"):
+        case [bus, device]:
+            return f"0000:{bus}:{device}.0"
+        case [domain, bus, device]:
+            return f"{domain}:{bus}:{device}.0"
+        case _:
+            return None
 
 
 def task(snapshot: Snapshot) -> str | None:

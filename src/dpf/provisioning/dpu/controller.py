@@ -24,18 +24,20 @@ from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.kube.cache import Cache
 from dpf.kube.clusters import ClusterRegistry
+from dpf.provisioning.certificates import issuer as certificates
 from dpf.provisioning.dpu import observe, status, watches
 from dpf.provisioning.dpu import plan as planner
 from dpf.provisioning.dpu.apply import Driver
 from dpf.provisioning.dpu.intents import Intent
 from dpf.provisioning.dpu.places import Places
 from dpf.provisioning.dpu.snapshot import Settings, Snapshot
+from dpf.provisioning.hostpods import driver as hostpods
+from dpf.provisioning.join import permissions as joining
 from dpf.runtime.clock import Clock
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 
 _READ = ("get", "list", "watch")
-_WRITE = (*_READ, "create", "patch", "delete")
 
 
 CONDITIONS: Final = (
@@ -66,14 +68,10 @@ class DPUController(Reconciler[DPU, Snapshot]):
         )),
         Permission(kind=core.Node, verbs=_READ),
         Permission(kind=DPUNodeMaintenance, verbs=(*_READ, "create", "patch")),
-        Permission(kind=core.Pod, verbs=(*_READ, "create", "delete")),
-        Permission(kind=core.Secret, verbs=_WRITE),
-        Permission(kind=core.Role, verbs=_WRITE),
-        Permission(kind=core.RoleBinding, verbs=_WRITE),
-        Permission(kind=core.ClusterRoleBinding, verbs=("get", "create", "patch")),
-        Permission(kind=core.ConfigMap, verbs=("get", "create", "patch")),
+        Permission(kind=core.Role, verbs=("list",)),
+        Permission(kind=core.RoleBinding, verbs=("list",)),
         Permission(kind=core.Node, verbs=(*_READ, "patch", "delete"), everywhere=True),
-        Permission(kind=core.Secret, verbs=("list", "create", "delete"), everywhere=True),
+        *joining.PERMISSIONS, *hostpods.PERMISSIONS, *certificates.PERMISSIONS,
     )
 
     def __init__(

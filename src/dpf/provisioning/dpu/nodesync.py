@@ -71,8 +71,9 @@ def is_users_change(snapshot: Snapshot) -> bool:
 def _of_older_releases(snapshot: Snapshot) -> dict[str, str]:
     """Labels that the flow through the host has always given (BP section 8)."""
     found = {}
-    if snapshot.dpunode is not None and snapshot.dpunode.status.kubeNodeRef:
-        found[names.HOST_LABEL] = snapshot.dpunode.status.kubeNodeRef
+    host = (snapshot.dpunode.status.kubeNodeRef if snapshot.dpunode is not None else None) or ""
+    if _VALUE.fullmatch(host):
+        found[names.HOST_LABEL] = host
     url = snapshot.bfb.spec.url if snapshot.bfb is not None and snapshot.bfb.spec is not None else ""
     name = PurePosixPath(urlsplit(url).path).stem
     if _VALUE.fullmatch(name):

@@ -52,9 +52,9 @@ class Places:
         """
         uid = dpu.metadata.uid or ""
         held = self._assigned.get(uid)
-        if held is not None:
+        if held is not None and _is_there(self.cache.get(DPUCluster, held[1])):
             return held[1], ""
-        clusters = [c for c in self.cache.list(DPUCluster) if c.metadata.deletionTimestamp is None]
+        clusters = [c for c in self.cache.list(DPUCluster) if _is_there(c)]
         wanted = dpu.spec.cluster.selector if dpu.spec is not None and dpu.spec.cluster is not None else None
         fitting = [c for c in clusters if wanted is None or selectors.matches(wanted, c.metadata.labels)]
         counts = self._counts()
@@ -91,6 +91,10 @@ class Places:
             else:
                 counts[cluster] += 1
         return counts
+
+
+def _is_there(cluster: DPUCluster | None) -> bool:
+    return cluster is not None and cluster.metadata.deletionTimestamp is None
 
 
 def _most(cluster: DPUCluster) -> int:

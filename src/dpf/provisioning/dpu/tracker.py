@@ -43,7 +43,9 @@ def restarts(dpu: DPU) -> Restarts:
     """Restarts of this DPU for its present generation."""
     found = _decode(dpu, names.ARM_RESTART_TRACKER_ANNOTATION, Restarts)
     generation = dpu.metadata.generation or 0
-    return found if found is not None and found.generation == generation else Restarts(generation=generation)
+    if found is None or found.generation != generation:
+        return Restarts(generation=generation)
+    return msgspec.structs.replace(found, max=min(max(found.max, 1), MOST_RESTARTS))  # type: ignore[no-any-return]
 
 
 def remember(dpu: DPU, what: Tracker | Restarts, because: str) -> Patch:
@@ -51,14 +53,6 @@ def remember(dpu: DPU, what: Tracker | Restarts, because: str) -> Patch:
     name = names.INSTALL_TRACKER_ANNOTATION if isinstance(what, Tracker) else names.ARM_RESTART_TRACKER_ANNOTATION
     metadata: dict[str, Any] = {"annotations": {name: msgspec.json.encode(what).decode()}}
     return Patch(kind=DPU, key=object_key(dpu), patch={"metadata": metadata}, because=because)
-
-
-def forget(dpu: DPU, because: str) -> Patch | None:
-    """Take the tracker of restarts off; None when there is none."""
-    if names.ARM_RESTART_TRACKER_ANNOTATION not in (dpu.metadata.annotations or {}):
-        return None
-    patch = {"metadata": {"annotations": {names.ARM_RESTART_TRACKER_ANNOTATION: None}}}
-    return Patch(kind=DPU, key=object_key(dpu), patch=patch, because=because)
 
 
 def _decode(dpu: DPU, name: str, kind: type[Any]) -> Any:  # noqa: ANN401 - one of the two

@@ -78,6 +78,8 @@ def mismatch(snapshot: Snapshot) -> str | None:
         return f"the BMC at {snapshot.bmc_ip} tells no serial number"
     if sight.serial.lower() != spec.serialNumber.lower():
         return f"serial number mismatch, expected: {spec.serialNumber}, actual: {sight.serial}"
+    if sight.type is DPUType.BLUEFIELD_4:
+        return f"the DPU at {snapshot.bmc_ip} is a BlueField-4, which is not supported yet; use BlueField-3"
     if sight.type in {None, DPUType.UNKNOWN} and sight.mode is not DPUMode.NIC:
         return f"the BMC at {snapshot.bmc_ip} names no BlueField that we know: {sight.model or 'no model'}"
     return None

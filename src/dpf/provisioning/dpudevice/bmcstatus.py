@@ -74,6 +74,9 @@ def _discovered(snapshot: Snapshot) -> Iterator[tuple[str, State]]:
 
 
 def _initialized(snapshot: Snapshot, applied: Applied) -> Iterator[tuple[str, State]]:
+    told = conditions.find(snapshot.device.status.conditions, ConditionType.INITIALIZED)
+    if snapshot.look is None and snapshot.bmc_ip and told is not None:
+        return  # our own certificates are being renewed: that says nothing about the BMC
     state = _initialization(snapshot, applied)
     yield ConditionType.INITIALIZED, state
     if state.status == conditions.Status.TRUE:

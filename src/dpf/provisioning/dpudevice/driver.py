@@ -42,6 +42,8 @@ LOOK_S: Final = 60.0
 KEEP_S: Final = 500.0
 """What a BMC told, and that it refuses our passwords, holds so long; less than the resync of the controller."""
 KEEP_SILENCE_S: Final = 20.0
+KEEP_UNFINISHED_S: Final = 2.0
+"""For the pass that follows a change of the object; what is done to a BMC ends what was seen of it anyway."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -231,9 +233,11 @@ class BMCs:
         )
 
     def _remember(self, known: _Remembered, reach: Reach, look: Look) -> Look:
-        keep_s = KEEP_SILENCE_S if look.silence is not None else KEEP_S
-        if look.access is not Access.CERTIFICATE and look.password is not Password.REFUSED and look.silence is None:
-            keep_s = 0.0
+        keep_s = KEEP_S
+        if look.silence is not None:
+            keep_s = KEEP_SILENCE_S
+        elif look.access is not Access.CERTIFICATE and look.password is not Password.REFUSED:
+            keep_s = KEEP_UNFINISHED_S
         known.inputs, known.look, known.at = reach.inputs, look, self._clock.monotonic() + keep_s
         return look
 

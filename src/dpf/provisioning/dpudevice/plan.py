@@ -29,18 +29,24 @@ _NODE_NAME_LIMIT: Final = 48
 
 
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
-    """Labels follow what is known; whether a DPUNode lists it is somebody else's word, which a watch brings."""
-    labels = wanted_labels(snapshot)
+    """Labels follow what is known; whether a DPUNode lists it is somebody else's word, which a watch brings.
+
+    A pass that changes labels does nothing else: the object is another one then, and what was done to the BMC could not
+    be written down. The event about the change starts the next pass.
+    """
+    labels = wanted_labels(snapshot) if _is_known(snapshot) else {}
     patch = Patch(
         kind=DPUDevice, key=object_key(snapshot.device), patch={"metadata": {"labels": labels}},
         because="its labels say what is known about it",
     )
-    steps = [Step(name=LABELS, actions=(patch,) if labels else ())]
+    if labels:
+        return Plan(steps=(Step(name=LABELS, actions=(patch,)),), paused=True)
+    steps: list[Step] = []
     if snapshot.dpunode is None:
         finding = Finding(severity=Severity.BLOCKED, message=NO_NODE)
         steps.append(Step(name=NODE, actions=tuple(_own_node(snapshot)), findings=(finding,), blocks=False))
-    if snapshot.interface is not InstallInterface.REDFISH or snapshot.skips_hardware or labels:
-        return Plan(steps=tuple(steps))  # after a change of the object a pass cannot write down what it did to the BMC
+    if snapshot.interface is not InstallInterface.REDFISH or snapshot.skips_hardware:
+        return Plan(steps=tuple(steps))
     of_bmc = bmcplan.steps(snapshot, now)
     return Plan(steps=(*steps, *of_bmc), wake_after_s=bmcplan.wake_after_s(snapshot, of_bmc))
 
@@ -62,16 +68,26 @@ def still_used(snapshot: Snapshot) -> str:
 def wanted_labels(snapshot: Snapshot) -> dict[str, str | None]:
     """Labels that have to change. What cannot be a label's value is left out, and what is not known is left alone."""
     spec, status, have = snapshot.device.spec, snapshot.device.status, snapshot.device.metadata.labels or {}
+    sight = snapshot.look.sight if snapshot.look is not None and bmcplan.mismatch(snapshot) is None else None
+    psid, opn = (sight.psid, sight.opn) if sight is not None else (None, None)
     known = {
         names.DPUDEVICE_NAME_LABEL: snapshot.device.metadata.name,
-        names.DPUDEVICE_PSID_LABEL: status.psid or (spec.psid if spec is not None else None),
-        names.DPUDEVICE_OPN_LABEL: status.opn or (spec.opn if spec is not None else None),
+        names.DPUDEVICE_PSID_LABEL: psid or status.psid or (spec.psid if spec is not None else None),
+        names.DPUDEVICE_OPN_LABEL: opn or status.opn or (spec.opn if spec is not None else None),
         names.DPUDEVICE_NUM_OF_PFS_LABEL: str(spec.numberOfPFs) if spec is not None else None,
         names.DPUDEVICE_PF0_NAME_LABEL: spec.pf0Name if spec is not None else None,
         names.DPUDEVICE_BMC_IP_LABEL: spec.bmcIp if spec is not None else None,
         names.DPUNODE_NAME_LABEL: snapshot.dpunode.metadata.name if snapshot.dpunode is not None else None,
     }
     return {k: v for k, v in known.items() if v and _VALUE.fullmatch(v) and have.get(k) != v}
+
+
+def _is_known(snapshot: Snapshot) -> bool:
+    """Whether labels can be complete. While a BMC is about to tell who it is they are left, to be written once."""
+    if snapshot.interface is not InstallInterface.REDFISH or snapshot.skips_hardware or not snapshot.bmc_ip:
+        return True
+    look = snapshot.look
+    return look is not None and (look.access is not None or look.silence is not None)
 
 
 def _own_node(snapshot: Snapshot) -> Iterator[Action]:

@@ -22,6 +22,8 @@ from dpf.runtime.clock import Clock
 
 ABANDONED_S: Final = 120.0
 """A scan that nobody asks about is of an object that has gone."""
+PACE_S: Final = 0.002
+"""Between two addresses: where nothing is, the answer may be there at once; a scan leaves time for others."""
 _KEPT_S: Final = 7200.0
 _NAMED: Final = 8
 """Addresses of one kind that are told."""
@@ -33,6 +35,7 @@ class _Running:
 
     job: Job
     asked_at: float
+    next_at: float = 0.0
     asked: int = 0
     cards: list[Card] = field(default_factory=list)
     foreign: int = 0
@@ -106,6 +109,7 @@ class Scans:
     async def _work(self, running: _Running, addresses: Iterator[str]) -> None:
         job = running.job
         for address in addresses:
+            await _pace(running)
             probed = await discovery.probe(
                 self._transport, f"{address}:{job.port}", job.password, limit_s=self._probe_s
             )
@@ -130,6 +134,13 @@ def _addresses(job: Job) -> Iterator[str]:
         address = str(ipaddress.IPv4Address(number))
         if address not in job.known:
             yield address
+
+
+async def _pace(running: _Running) -> None:
+    """The workers of a scan begin one after the other."""
+    now = asyncio.get_running_loop().time()
+    running.next_at = max(running.next_at + PACE_S, now)
+    await asyncio.sleep(running.next_at - now)
 
 
 def _note(running: _Running, address: str, probed: Probed) -> None:

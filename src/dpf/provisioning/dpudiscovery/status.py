@@ -24,8 +24,7 @@ def compute(snapshot: Snapshot, applied: Applied) -> Verdict:
         return Verdict(states={ConditionType.READY: conditions.false(Reason.ERROR, "; ".join(made))})
     scan = snapshot.scan
     if scan is None or scan.ended is None or planner.is_told(snapshot, scan):
-        states = {} if snapshot.discovery.status.lastScanTime else {ConditionType.READY: _first()}
-        return Verdict(states={str(type_): state for type_, state in states.items()})
+        return Verdict(states={ConditionType.READY: _before(snapshot)})
     fields: dict[str, Any] = {
         "lastScanTime": planner.rfc3339(scan.ended), "foundDPUs": planner.found(snapshot),
     }
@@ -47,5 +46,10 @@ def summary(scan: Scan) -> str:
     return "; ".join(parts)
 
 
-def _first() -> State:
-    return conditions.false(Reason.PENDING, "The first scan is not complete")
+def _before(snapshot: Snapshot) -> State:
+    """What the last scan has come to, also if it was another process that told it."""
+    status = snapshot.discovery.status
+    if not status.lastScanTime:
+        return conditions.false(Reason.PENDING, "The first scan is not complete")
+    old = conditions.find(status.conditions, ConditionType.READY)
+    return conditions.true(message=old.message if old is not None and old.status == conditions.Status.TRUE else "")

@@ -47,8 +47,7 @@ class DPUNodeController(Reconciler[DPUNode, Snapshot]):
     permissions: ClassVar[Sequence[Permission]] = (
         Permission(kind=DPUNode, verbs=(*_READ, "patch", "delete"), subresources=("status", "finalizers")),
         Permission(kind=DPUDevice, verbs=(*_READ, "delete")),
-        Permission(kind=DPU, verbs=(*_READ, "delete")),
-        Permission(kind=DPU, verbs=("patch",), subresources=("status",)),
+        Permission(kind=DPU, verbs=(*_READ, "delete"), subresources=("status",)),
         Permission(kind=Job, verbs=(*_READ, "create", "patch", "delete")),
         Permission(kind=core.ConfigMap, verbs=("get",)),
         Permission(kind=core.Pod, verbs=("list",)),

@@ -15,6 +15,7 @@ from dpf.api.dpunode import DPUNode
 from dpf.api.meta import Object, OwnerReference
 from dpf.kube import errors
 from dpf.kube.client import Client
+from dpf.provisioning.certificates.issuer import DMS_CLIENT_SECRET
 from dpf.provisioning.hostpods import address, build, state
 from dpf.provisioning.hostpods.settings import Settings
 from dpf.runtime.reconciler import DriverError, Permission
@@ -32,6 +33,9 @@ class Issuer(Protocol):
         self, name: str, namespace: str, addresses: Sequence[str], lifetime: timedelta, owner: OwnerReference | None,
     ) -> object:
         """Have the Secret hold a valid certificate for these addresses: tls.crt, tls.key and ca.crt."""
+
+    async def client(self, name: str) -> object:
+        """Have the Secret `name` hold a valid certificate of our own, to show to a DMS."""
 
 
 class HostPods:
@@ -56,6 +60,7 @@ class HostPods:
         found = address.dms_address(dpunode, node)
         if isinstance(found, address.Missing):
             raise DriverError(found.why)
+        await self._issuer.client(DMS_CLIENT_SECRET)
         name = build.dms_secret_name(dpunode.metadata.name)
         await self._issuer.server_secret(
             name, dpunode.metadata.namespace or "", [found.host], CERTIFICATE_LIFE, build.owner_reference(dpunode)

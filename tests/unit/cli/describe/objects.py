@@ -146,6 +146,47 @@ def a_dpu(name: str, *conditions: dict[str, Any], dpuset: str = "", **more: Any)
     return an_object(kinds.DPU, name, *conditions, **{"labels": labels if dpuset else {}, **more})
 
 
+def a_dpu_in(
+    phase: str, name: str, *conditions: dict[str, Any], node: str = "", cluster: str = "", **more: Any
+) -> dict[str, Any]:
+    """A DPU in a phase, in a host and assigned to a cluster of the same namespace if these are named."""
+    made = a_dpu(name, *conditions, **more)
+    made["spec"] = {"dpuNodeName": node, "cluster": {"name": cluster, "namespace": NAMESPACE} if cluster else None}
+    made["status"]["phase"] = phase
+    return made
+
+
+def waiting(phase: str, type_: str, reason: str, message: str, *, since: str | None = None) -> list[dict[str, Any]]:
+    """Ready and the condition that the phase works towards, as the controller of DPUs writes them."""
+    return [
+        a_condition("Ready", "False", reason, f"{phase}: {message}", since=ago(hours=5)),
+        a_condition(type_, "False", reason, message, since=since or ago(minutes=4)),
+        a_condition("Initialized", reason="Initialized", since=ago(hours=4)),
+    ]
+
+
+def a_dpunode(name: str, *conditions: dict[str, Any], devices: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """A host; Ready, and with no bad news, unless conditions are given."""
+    good = [a_condition("Ready"), *(
+        a_condition(type_, "False") for type_ in ("InvalidDPUDetails", "DPUNodeRebootInProgress")
+    )]
+    made = an_object(kinds.DPU_NODE, name, *(conditions or good), **more)
+    made["spec"] = {"dpus": [{"name": device} for device in devices]}
+    return made
+
+
+def a_device(name: str, *conditions: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return an_object(kinds.DPU_DEVICE, name, *conditions, **more)
+
+
+def a_maintenance(
+    name: str, node: str, *conditions: dict[str, Any], requestors: Sequence[str] = (), **more: Any
+) -> dict[str, Any]:
+    made = an_object(kinds.DPU_NODE_MAINTENANCE, name, *conditions, **more)
+    made["spec"] = {"dpuNodeName": node, "requestor": list(requestors)}
+    return made
+
+
 def an_inventory(*objects: dict[str, Any], root: dict[str, Any] | None = None) -> kinds.Inventory:
     """What discovery finds in a cluster that holds `objects`."""
     views = {branch.kind.name: branch.kind.view for _, branch in kinds.walk(kinds.TARGETS["all"])}

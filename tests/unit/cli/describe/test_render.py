@@ -6,7 +6,7 @@ import pytest
 from tests.unit.cli.describe import objects
 
 from dpf.api.meta import Condition
-from dpf.cli.describe import render
+from dpf.cli.describe import render, tree
 from dpf.cli.describe.tree import Node
 
 LONG = " ".join(["word"] * 40)
@@ -119,6 +119,18 @@ def test_no_cell_can_drive_the_terminal() -> None:
 )
 def test_the_colour_of_a_condition(type_: str, status: str, colour: str) -> None:
     assert render.colour_of(Condition(type=type_, status=status)) == colour
+
+
+@pytest.mark.parametrize(("status", "colour"), [("True", "\x1b[31m"), ("False", "\x1b[32m"), ("", "")])
+def test_bad_news_is_red_when_it_holds(status: str, colour: str) -> None:
+    assert render.colour_of(Condition(type="Error", status=status), is_bad_news=True) == colour
+
+
+def test_the_table_knows_bad_news() -> None:
+    node = tree.Node(
+        name="DPU/d", conditions=(Condition(type="Error", status="True"),), bad_news=frozenset({"Error"}),
+    )
+    assert "\x1b[31mTrue\x1b[0m" in render.render(node, objects.NOW, colour=True)
 
 
 def test_status_and_reason_are_coloured_and_the_columns_stay() -> None:

@@ -53,14 +53,21 @@ def test_a_cluster_without_objects_is_its_root() -> None:
         (
             "all",
             [
-                "BFBs", "DPUClusters", "DPUDeployments", "DPUServiceChains", "DPUServiceCredentialRequests",
-                "DPUServiceInterfaces", "DPUServices", "DPUSets", "DPUs",
+                "BFBs", "DPUClusters", "DPUDeployments", "DPUDevices", "DPUNodeMaintenances", "DPUNodes",
+                "DPUServiceChains", "DPUServiceCredentialRequests", "DPUServiceInterfaces", "DPUServices", "DPUSets",
+                "DPUs",
             ],
         ),
         ("dpuclusters", ["DPUClusters"]),
         ("dpudeployments", ["DPUDeployments"]),
         ("dpuservices", ["DPUServiceCredentialRequests", "DPUServices"]),
-        ("dpusets", ["BFBs", "DPUServiceChains", "DPUServiceInterfaces", "DPUSets", "DPUs"]),
+        (
+            "dpusets",
+            [
+                "BFBs", "DPUDevices", "DPUNodeMaintenances", "DPUNodes", "DPUServiceChains", "DPUServiceInterfaces",
+                "DPUSets", "DPUs",
+            ],
+        ),
     ],
 )
 def test_a_target_shows_its_kinds_under_sorted_headings(target: str, headings: list[str]) -> None:

@@ -235,6 +235,9 @@ def test_an_agent_knows_what_its_dpu_was_set_up_with(spec: dict[str, Any], reboo
     (f"token: {some.AGENT_TOKEN}", "token: short", "malformed"),
     ("    user: da-worker1-0000-2b-00", "    nobody: x", "does not say user"),
     ("    dpu:", "    card:", "needs the mapping dpu"),
+    ("    - dpf:dpu-agents", "    - ''", "the list groups"),
+    ("    user: da-worker1", f"    user: {'x' * 65}", "room for a user of 64 characters"),
+    ("certificate-authority-data: LS0t", "certificate-authority-data: AAAA", "is no certificate"),
     ("certificate-authority-data:", "nothing:", "needs a server with https:// and its CA"),
 ])
 def test_an_agent_that_cannot_begin_says_why_and_quotes_no_secret(replacing: str, by: str, why: str) -> None:

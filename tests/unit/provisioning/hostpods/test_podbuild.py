@@ -27,8 +27,9 @@ def the_network(vf_count: int = 16, mtu: int = 1500) -> core.Pod:
 
 
 def owner(obj: Object) -> tuple[str, str]:
-    (found,) = obj.metadata.ownerReferences or ()
-    return found.kind, found.uid
+    references = obj.metadata.ownerReferences or []
+    assert len(references) == 1
+    return references[0].kind, references[0].uid
 
 
 def volumes(pod: core.Pod) -> dict[str, object]:
@@ -129,7 +130,7 @@ def test_names_stay_within_the_limit() -> None:
 
 
 @pytest.mark.parametrize(("told", "addresses", "expected"), [
-    (NodeDMSAddress(ip="10.0.0.9", port=1234), [("InternalIP", "10.0.0.1")], address.Address(host="10.0.0.9", port=1234)),
+    (NodeDMSAddress(ip="10.0.0.9", port=1), [("InternalIP", "10.0.0.1")], address.Address(host="10.0.0.9", port=1)),
     (None, [("Hostname", "w"), ("InternalIP", "10.0.0.1")], address.Address(host="10.0.0.1", port=9339)),
     (None, [("Hostname", "w")], address.Missing(why="Node worker-1 reports no address of type InternalIP yet")),
 ])

@@ -40,7 +40,7 @@ def a_network_pod() -> core.Pod:
     pytest.param(with_status(a_dms_pod(), "Failed"), PodPhase.FAILED, "DMSPodFailed", id="failed"),
     pytest.param(with_status(a_dms_pod(), "Failed", reason="Evicted"), PodPhase.FAILED, "DMSPodFailed", id="evicted"),
     pytest.param(
-        with_status(a_dms_pod(), "Failed", reason="Terminated"), PodPhase.NOT_THERE, "DMSPodPending", id="host went down"
+        with_status(a_dms_pod(), "Failed", reason="Terminated"), PodPhase.NOT_THERE, "DMSPodPending", id="host went off"
     ),
     pytest.param(
         with_status(a_dms_pod(9999, deleting=True), "Running"), PodPhase.STARTING, "DMSPodPending", id="being deleted"

@@ -11,6 +11,7 @@ import posixpath
 from datetime import datetime
 from typing import Any, Final
 
+from dpf.api import core
 from dpf.api.dpu import ConditionType, Phase
 from dpf.provisioning.bfb import imageuri
 from dpf.provisioning.dpu import tracker
@@ -29,7 +30,7 @@ from dpf.provisioning.install.port import (
     TaskState,
     Transfer,
 )
-from dpf.runtime import conditions
+from dpf.runtime import clock, conditions
 from dpf.runtime.plan import Drive, StepResult
 
 SOONEST_S: Final = 0.2
@@ -40,6 +41,7 @@ BUSY_S: Final = 5.0
 FAIL_TO_INSTALL: Final = "FailToInstall"
 FAIL_TO_CHECK: Final = "FailToCheckProgress"
 TASK_PROGRESS: Final = "TaskProgress"
+TASK_LOST: Final = "TaskLost"
 OS_NOT_RUNNING: Final = "OSNotRunning"
 TIMEOUT: Final = "InstallationTimeout"
 BUSY: Final = "AnotherUpdateInProgress"
@@ -78,7 +80,7 @@ def prepare_bfb(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 
     found = do(done, Drive(intent=intent, because="the card gets its configuration with its system"), settle=settle)
     return Decision(
         about=about, update=done.update, actions=found.actions, settle=settle, because=done.because,
-        wake_after_s=AT_ONCE_S if not snapshot.dpu.status.bfCFGFile and not _refused_before(snapshot) else SOONEST_S,
+        wake_after_s=LATEST_S if _refused_before(snapshot) else AT_ONCE_S,
     )
 
 
@@ -130,11 +132,14 @@ def _by_bmc(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
         case TaskState.COMPLETED:
             update = Update(states={about: conditions.true(str(about))}, fields={"redfishTaskId": id_})
             return Decision(about=about, update=update, wake_after_s=AT_ONCE_S, because="the card has the bundle")
+        case TaskState.FAILED if task.id == snapshot.tracker.last:
+            return wait(about, FAIL_TO_INSTALL, f"{_told(task)}; it is tried again", wake_after_s=AT_ONCE_S,
+                        redfishTaskId=None)
         case TaskState.FAILED:
             return _attempt_failed(snapshot, task.id, _told(task))
         case TaskState.LOST:
             why = f"The BMC does not know task {task.id} any more; waiting for the DPU itself. {_last_boot(snapshot)}"
-            return wait(about, "TaskLost", why, wake_after_s=LATEST_S)
+            return wait(about, TASK_LOST, why, wake_after_s=LATEST_S)
         case _:
             why = f"install task {task.percent or 0}% complete"
             return wait(about, TASK_PROGRESS, why, wake_after_s=_soon(snapshot, now), redfishTaskId=id_)
@@ -142,9 +147,10 @@ def _by_bmc(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
 
 def _ours(snapshot: Snapshot, sight: Sight) -> Task | None:
     """The work that was ordered for this DPU, if its id was not written down before a crash."""
-    wanted, last = image(snapshot), snapshot.tracker.last
-    ours = [task for task in sight.tasks or () if task.image == wanted and task.id != last]
-    return max(ours, key=lambda task: (task.state is not TaskState.FAILED, _number(task.id)), default=None)
+    wanted = image(snapshot)
+    ours = [task for task in sight.tasks or () if task.image == wanted]
+    newest = max(ours, key=lambda task: (task.state is not TaskState.FAILED, _number(task.id)), default=None)
+    return newest if newest is not None and newest.id != snapshot.tracker.last else None
 
 
 def _submit(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
@@ -161,7 +167,7 @@ def _submit(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
     def settle(result: StepResult) -> Update:
         answer = result.outcomes[0].answer
         if isinstance(answer, Refused):
-            return _refused(answer)
+            return _refused(snapshot, answer)
         progress = conditions.false(TASK_PROGRESS, "install task 0% complete")
         return Update(states={about: progress}, fields={"redfishTaskId": answer})
 
@@ -169,20 +175,26 @@ def _submit(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
     return _command(found, snapshot, Install(image=image(snapshot)), settle)
 
 
-def _refused(refused: Refused) -> Update:
+def _refused(snapshot: Snapshot, refused: Refused) -> Update:
     """Busy costs no attempt; a doubtful answer is looked into."""
     about = ConditionType.BFB_TRANSFERRED
     if refused.busy:
         return Update(states={about: conditions.false(BUSY, refused.why)})
     if refused.doubtful or refused.silent:
         return Update(states={about: conditions.false(FAIL_TO_CHECK, refused.why)})
-    return Update(states={about: conditions.false(REFUSED, refused.why)})
+    return Update(states={about: conditions.false(REFUSED, f"{_nth(snapshot)}{refused.why}")})
 
 
 def _uncounted(snapshot: Snapshot) -> str | None:
-    """Why the card refused the last order, if that is not counted as an attempt yet."""
-    found = snapshot.condition(ConditionType.BFB_TRANSFERRED)
-    return found.message if found is not None and found.reason == REFUSED else None
+    """Why the card refused the last order, if that is not counted as an attempt yet: its number tells."""
+    found, nth = snapshot.condition(ConditionType.BFB_TRANSFERRED), _nth(snapshot)
+    if found is None or found.reason != REFUSED or not found.message.startswith(nth):
+        return None
+    return found.message.removeprefix(nth)
+
+
+def _nth(snapshot: Snapshot) -> str:
+    return f"Attempt {snapshot.tracker.failed + 1}: "
 
 
 def _by_dms(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
@@ -194,14 +206,29 @@ def _by_dms(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
     if activation is not None and activation.is_active:
         busy = f"The card is at work on {sight.running or 'something else'}"
         return wait(ConditionType.OS_INSTALLED, BUSY, busy, wake_after_s=BUSY_S)
-    if sight.installed is None:
+    if sight.installed is None or activation is None:
         untold = f"The management service does not tell what it has{_troubles(sight)}"
         return wait(ConditionType.BFB_TRANSFERRED, FAIL_TO_CHECK, untold, wake_after_s=LATEST_S)
+    if sight.running != wanted and snapshot.holds(ConditionType.BFB_TRANSFERRED):
+        return _forgotten(snapshot, wanted)
     why = _uncounted(snapshot)
     if why is not None:
         return _attempt_failed(snapshot, snapshot.tracker.last, why)
     missing = [(name, path) for name, path in (bundle, cfg) if name not in sight.installed]
     return _transfer(snapshot, missing, now) if missing else _activate(snapshot, wanted, now)
+
+
+def _forgotten(snapshot: Snapshot, wanted: str) -> Decision:
+    """The order was taken, and nobody remembers it: to give it again could install twice, so the Node has to tell."""
+    prepared, node = snapshot.since(ConditionType.BFB_PREPARED), snapshot.node
+    made = node.metadata.creationTimestamp if isinstance(node, core.Node) else None
+    if made and prepared is not None and clock.parse_rfc3339(made) >= prepared:
+        return _installed(Phase.DPU_CONFIG, "the DPU has joined its cluster")
+    why = (
+        f"The management service does not know any more that it activated {wanted}; waiting for the DPU itself to join "
+        f"DPUCluster {snapshot.cluster_key}"
+    )
+    return wait(ConditionType.OS_INSTALLED, TASK_LOST, why, wake_after_s=LATEST_S)
 
 
 def _transfer(snapshot: Snapshot, missing: list[tuple[str, str]], now: datetime) -> Decision:
@@ -210,7 +237,7 @@ def _transfer(snapshot: Snapshot, missing: list[tuple[str, str]], now: datetime)
     if snapshot.condition(about) is None:
         return wait(about, TASK_PROGRESS, why, wake_after_s=AT_ONCE_S)
     found = wait(about, TASK_PROGRESS, why, wake_after_s=_soon(snapshot, now))
-    settle = _settled(found.update)
+    settle = _settled(snapshot, found.update)
     for name, path in missing:
         found = _command(found, snapshot, Transfer(version=name, path=path), settle)
     return found
@@ -221,13 +248,13 @@ def _activate(snapshot: Snapshot, wanted: str, now: datetime) -> Decision:
     found = wait(about, "InstallationInProgress", f"{wanted} is activated", wake_after_s=_soon(snapshot, now))
     transferred = Update(states={ConditionType.BFB_TRANSFERRED: conditions.true(str(ConditionType.BFB_TRANSFERRED))})
     update = found.update.also(transferred)
-    return _command(found, snapshot, Activate(version=wanted), _settled(update))
+    return _command(found, snapshot, Activate(version=wanted), _settled(snapshot, update))
 
 
-def _settled(update: Update) -> Any:  # noqa: ANN401 - a Settle
+def _settled(snapshot: Snapshot, update: Update) -> Any:  # noqa: ANN401 - a Settle
     def settle(result: StepResult) -> Update:
         refused = [one.answer for one in result.outcomes if isinstance(one.answer, Refused)]
-        return _refused(refused[0]) if refused else update
+        return _refused(snapshot, refused[0]) if refused else update
 
     return settle
 
@@ -248,7 +275,11 @@ def _activated(snapshot: Snapshot, activation: Activation, now: datetime) -> Dec
 
 def _is_old(snapshot: Snapshot, activation: Activation) -> bool:
     """Whether this is the end of the attempt that was counted already."""
-    return not activation.is_active and bool(snapshot.tracker.failed) and snapshot.tracker.last == str(activation.count)
+    if activation.is_active or not snapshot.tracker.failed or snapshot.tracker.last != str(activation.count):
+        return False
+    # A card that does not count its restarts: what has been ordered since the last failure is told by the condition.
+    found = snapshot.condition(ConditionType.OS_INSTALLED)
+    return activation.count is not None or (found is not None and found.reason == FAIL_TO_INSTALL)
 
 
 def _attempt_failed(

@@ -94,6 +94,10 @@ def _redfish(snapshot: Snapshot, now: datetime) -> Decision:
         return move(about, Phase.CONFIG_FW_PARAMETERS, "the card is left alone, as its label says")
     if isinstance(snapshot.sight, Silence) or snapshot.sight is None:
         return _silent(about, snapshot)
+    expected = snapshot.card.serial if snapshot.card is not None else None
+    if expected and snapshot.sight.serial and snapshot.sight.serial.lower() != expected.lower():
+        why = f"serial number mismatch, expected: {expected}, actual: {snapshot.sight.serial}"
+        return wait(about, "SerialNumberMismatch", why, wake_after_s=SILENT_AGAIN_S)
     if snapshot.sight.mode is DPUMode.NIC:
         return _leave_nic_mode(snapshot)
     secured = _secure_boot(snapshot, snapshot.sight, now)
@@ -118,7 +122,7 @@ def _secure_boot(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision | 
     about = ConditionType.INTERFACE_INITIALIZED
     wanted = snapshot.dpu.spec.secureBoot if snapshot.dpu.spec is not None else None
     seen = sight.secure_boot
-    if wanted is None or seen is None or seen.current == wanted:
+    if wanted is None or seen is None or seen.current in (None, wanted):
         return None
     done = tracker.restarts(snapshot.dpu)
     if done.attempt >= done.max and seen.wanted == wanted:
@@ -182,24 +186,28 @@ def _dms(snapshot: Snapshot) -> Decision:
         if host is None:
             return wait(about, "DMSPodNotPossible", f"DPUNode {dpunode.metadata.name} is no Node of this cluster, and "
                         "has no spec.nodeDMSAddress: there is nobody to install the DPU", is_invalid=True)
-        found = _pod(snapshot, EnsureDMS(dpu=snapshot.dpu, dpunode=dpunode, host_name=host))
-        if found is not None:
-            return found
+        intent = EnsureDMS(dpu=snapshot.dpu, dpunode=dpunode, host_name=host)
+        # In every pass, also when it runs: its certificate has to outlast the installation.
+        return _through_pod(snapshot, Drive(intent=intent, because=f"{snapshot.key.name} is installed through its host"))
+    return _answering(snapshot)
+
+
+def _answering(snapshot: Snapshot) -> Decision:
+    """Whether the management service can be talked to."""
+    about = ConditionType.INTERFACE_INITIALIZED
     if isinstance(snapshot.sight, Silence) or snapshot.sight is None:
         return _silent(about, snapshot)
     return move(about, Phase.CONFIG_FW_PARAMETERS, "the management service on the host answers")
 
 
-def _pod(snapshot: Snapshot, ensure: EnsureDMS) -> Decision | None:
-    """None when the pod of the management service runs."""
-    about = ConditionType.INTERFACE_INITIALIZED
-    state = snapshot.dms
+def _through_pod(snapshot: Snapshot, ensure: Drive) -> Decision:
+    """The same where we run it, in a pod on the host."""
+    about, state = ConditionType.INTERFACE_INITIALIZED, snapshot.dms
     if state is None or state.phase is PodPhase.RUNNING:
-        return None
+        return do(_answering(snapshot), ensure)
     if state.phase is PodPhase.FAILED:
         return fail(about, state.reason, state.why)
-    found = wait(about, state.reason, state.why, wake_after_s=LOOK_AGAIN_S)
-    return do(found, Drive(intent=ensure, because=f"DPU {snapshot.key.name} is installed through its host"))
+    return do(wait(about, state.reason, state.why, wake_after_s=LOOK_AGAIN_S), ensure)
 
 
 def _of_device(snapshot: Snapshot) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address
-from typing import Any
+from typing import Any, Final
 
 from dpf.api import names
 from dpf.api.bfb import Phase as BFBPhase
@@ -23,7 +23,10 @@ from dpf.provisioning.flavor.problem import blocking
 from dpf.runtime import conditions
 from dpf.runtime.plan import Patch
 
-SKIPPED = "Skipped"
+SKIPPED: Final = conditions.true(
+    "Skipped", f"The DPUDevice has the label {names.SKIP_DPU_PROVISIONING_LABEL}: nothing is installed"
+)
+"""Ready of a DPU that somebody else has installed."""
 SUPPORTED = frozenset({InstallInterface.GNOI, InstallInterface.REDFISH})
 _BRIDGE = "feature label dpu-oob-bridge-configured"
 
@@ -95,12 +98,9 @@ def _skip(snapshot: Snapshot) -> Decision | None:
     """Somebody else has installed it."""
     if snapshot.device_labels.get(names.SKIP_DPU_PROVISIONING_LABEL) != "true":
         return None
-    message = f"The DPUDevice has the label {names.SKIP_DPU_PROVISIONING_LABEL}: nothing is installed"
-    ready = {ConditionType.READY: conditions.true(SKIPPED, message)}
-    found = move(ConditionType.INITIALIZED, Phase.READY, message, state=conditions.true(SKIPPED, message))
-    return Decision(
-        about=found.about, update=found.update.also(Update(states=ready)), wake_after_s=AT_ONCE_S, because=message
-    )
+    found = move(ConditionType.INITIALIZED, Phase.READY, SKIPPED.message, state=SKIPPED)
+    update = found.update.also(Update(states={ConditionType.READY: SKIPPED}))
+    return Decision(about=found.about, update=update, wake_after_s=AT_ONCE_S, because=found.because)
 
 
 def _supported(snapshot: Snapshot) -> Decision | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from dpf.api import names
 from dpf.api.dpu import ConditionReason, ConditionType, Phase, RebootPhase, RebootStatus
 from dpf.api.dpuagent import AgentStatus
+from dpf.api.dpuagent import ConditionType as AgentCondition
 from dpf.api.dpunode import DPUNode
 from dpf.api.provisioning import RebootMethod
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do, fail, move, wait
@@ -27,7 +28,6 @@ LOOK_AGAIN_S: Final = 2.0
 SHUTDOWN_LIMIT: Final = timedelta(minutes=5)
 ITSELF: Final = frozenset({RebootMethod.FIRMWARE_RESET, RebootMethod.DPU_WARM_REBOOT})
 """What the DPU does without its host."""
-_METHOD_KNOWN: Final = frozenset({"RebootMethodDiscovery", "RebootMethodDiscovered"})
 
 
 def dpu_config(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 - the contract
@@ -126,17 +126,16 @@ def _after_reboot(snapshot: Snapshot) -> Phase:
     if not snapshot.is_redfish:
         return Phase.HOST_NETWORK_CONFIGURATION
     agent = status.agentStatus
-    discovers = agent is not None and any(
-        c.type in _METHOD_KNOWN and c.status == "True" for c in agent.conditions or ()
-    )
+    discovers = agent is not None and conditions.is_true(agent.conditions, AgentCondition.REBOOT_METHOD_DISCOVERY)
     return Phase.DPU_CONFIG if discovers else Phase.DPU_CLUSTER_CONFIG
 
 
 def _shut_down(snapshot: Snapshot, told: RebootStatus, now: datetime) -> Decision:
     """Until the DPU is off, or has had its time: then its host may be reset."""
     about, sight = ConditionType.REBOOTED, snapshot.sight
-    since = clock.parse_rfc3339(told.lastTransitionTime) if told.lastTransitionTime else None
-    started = snapshot.since(ConditionType.DPU_CONFIG) or since
+    # The condition is older than this restart where the DPU restarts for the second time.
+    began = clock.parse_rfc3339(told.lastTransitionTime) if told.lastTransitionTime else None
+    started = began or snapshot.since(ConditionType.DPU_CONFIG)
     off = isinstance(sight, Sight) and (sight.power in (Power.OFF, Power.PAUSED) or bool(sight.is_standby))
     late = started is not None and now - started > SHUTDOWN_LIMIT
     if not off and not late:

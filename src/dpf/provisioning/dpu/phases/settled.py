@@ -14,7 +14,7 @@ from dpf.api import core, names
 from dpf.api.dpu import Address, ConditionReason, ConditionType, Phase
 from dpf.provisioning.dpu import nodesync
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do
-from dpf.provisioning.dpu.phases import effect, joining, restarting
+from dpf.provisioning.dpu.phases import effect, joining, preparing, restarting
 from dpf.provisioning.dpu.snapshot import Snapshot, Unknown
 from dpf.provisioning.hostpods.state import PodPhase
 from dpf.runtime import conditions
@@ -25,7 +25,7 @@ def ready(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 - the 
     """Tells how its Node is, and goes back when its labels have changed."""
     about = ConditionType.READY
     if snapshot.device_labels.get(names.SKIP_DPU_PROVISIONING_LABEL) == "true":
-        return Decision(about=about)
+        return Decision(about=about, update=Update(states={about: preparing.SKIPPED}))
     if nodesync.is_drifted(snapshot):
         return _rerun(snapshot)
     update = Update(states={about: _state(snapshot)}, fields=_facts(snapshot))

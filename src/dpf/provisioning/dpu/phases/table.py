@@ -73,7 +73,7 @@ ROWS: Final[Mapping[Phase, Row]] = {
     ),
     Phase.CONFIG_FW_PARAMETERS: Row(
         handler=interface.config_fw_parameters, does="gives the BMC the RShim, or says DPU mode to the card",
-        moves=(Move(Phase.PREPARE_BFB, "the card has taken it"), Move(Phase.ERROR, _FAILS)),
+        moves=(Move(Phase.PREPARE_BFB, "the card has taken it"),),
     ),
     Phase.PREPARE_BFB: Row(
         handler=installing.prepare_bfb, does="makes tokens, and the configuration of this very DPU",

@@ -67,13 +67,18 @@ class Conversation:
     async def begin(self, version: str, *, size: int, timeout_s: float) -> bool:
         """Name the version; whether the card has it already. `size` is in bytes, 0 for unknown. Raises GNOIError."""
         request = messages.TransferRequest(version=version, package_size=size)
+        # Reading begins first: what is being read arrives even when writing finds that the call has ended.
+        answer = asyncio.create_task(self._next("validated", "transfer_ready"))
         try:
             async with asyncio.timeout(timeout_s):
                 await self._write(messages.InstallRequest(transfer_request=request))
-                return await self._next("validated", "transfer_ready") == "validated"
+                return await answer == "validated"
         except TimeoutError:
             self._line.is_broken = True
             raise errors.Unreachable(f"{self._line} does not answer in time", sent=True) from None
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
 
     async def send(self, source: Source) -> None:
         """Everything, until the card says that it is whole. Raises GNOIError, OSError."""

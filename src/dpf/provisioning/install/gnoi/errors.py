@@ -29,6 +29,7 @@ _OTHER_NAME: Final = "Hostname Verification"
 _NO_TLS: Final = "handshake failed"
 _NO_CONNECTION: Final = "failed to connect to all addresses"
 _CUT_OFF: Final = ("Socket closed", "reset by peer", "CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "ALERT")
+_ENDED: Final = "Internal error from Core"
 _SYSTEM: Final = re.compile(r"Failed to connect to remote host: (?:\w+: )?([A-Z][a-z ]{1,60}?)(?: \(\d+\))?$")
 _UNPRINTABLE: Final = re.compile(r"[^ -~]+")
 
@@ -93,6 +94,8 @@ def of_call(error: grpc.aio.AioRpcError, dms: str, *, connected: bool) -> GNOIEr
     code, detail = error.code(), one_line(error.details() or "")
     if code is grpc.StatusCode.UNAVAILABLE:
         return _unavailable(detail, dms, connected=connected)
+    if code is grpc.StatusCode.INTERNAL and detail.startswith(_ENDED):  # we wrote, and the call had just ended
+        return Unreachable(f"{dms} broke the connection off", sent=connected)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unreachable(f"{dms} does not answer in time", sent=connected)
     if code in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:

@@ -54,6 +54,12 @@ def test_an_answer_over_a_connection(code: grpc.StatusCode, kind: type[errors.GN
     assert error.sent is sent
 
 
+def test_a_call_that_ended_while_we_wrote_is_a_connection_that_broke() -> None:
+    error = meaning(grpc.StatusCode.INTERNAL, "Internal error from Core")
+
+    assert (type(error), str(error)) == (errors.Unreachable, f"{DMS} broke the connection off")
+
+
 @pytest.mark.parametrize(("error", "doubtful", "busy", "retryable"), [
     (errors.Unreachable("x", sent=True), True, False, True), (errors.Unreachable("x"), False, False, True),
     (errors.Unreadable("x", sent=True), True, False, True), (errors.Refused("x", busy=True), False, True, True),
