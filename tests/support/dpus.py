@@ -46,7 +46,6 @@ from dpf.provisioning.install.memory import NEW, MemoryCard, MemoryInstaller, un
 from dpf.provisioning.install.port import EVERYTHING, Boot, Card, InstallError, Order, Power, Sight, Silence, Topic
 from dpf.provisioning.join.joiner import Joiner
 from dpf.provisioning.maintenance.controller import DPUNodeMaintenanceController
-from dpf.provisioning.maintenance.snapshot import Limits
 from dpf.runtime import conditions
 from dpf.runtime.clock import rfc3339
 from dpf.runtime.manager import Manager
@@ -175,7 +174,6 @@ class Stage:
     installer: Cards
     plays: Plays = field(default_factory=Plays)
     drives: Drives = field(default_factory=Drives)
-    limit: int = 50
     joined: set[str] = field(default_factory=set)
 
     @property
@@ -262,7 +260,7 @@ class Stage:
             DPUSetController(clusters=world.registry, clock=world.clock, version=VERSION),
             DPUController(clusters=world.registry, driver=driver, settings=settings, clock=world.clock),
             DPUNodeController(clusters=world.registry, clock=world.clock),
-            DPUNodeMaintenanceController(clusters=world.registry, limits=Limits(max_unavailable=self.limit)),
+            DPUNodeMaintenanceController(clusters=world.registry, limits=None),
         ]
 
     async def work(
@@ -320,7 +318,7 @@ class Stage:
         """Pods that are not running run, and are ready; those that are deleted end."""
         for pod in self.host.objects(core.Pod):
             if pod.metadata.deletionTimestamp is not None:
-                await self.host.delete(core.Pod, pod.metadata.name, NAMESPACE, grace_period_s=0)
+                await self.host.delete(core.Pod, pod.metadata.name, pod.metadata.namespace, grace_period_s=0)
             elif pod.status.phase != "Running" and self.plays.runs_pods:
                 status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
                 await self.patch_status(core.Pod, pod.metadata.name, status)
@@ -427,7 +425,7 @@ def finish(card: MemoryCard, versions: BFBVersions = VERSIONS) -> None:
 def a_stage(
     folder: Path, *objects: Object, interface: InstallInterface = InstallInterface.REDFISH, hosts: int = 1,
     cards: int = 1, dpus: bool = True, clusters: Sequence[str] = (CLUSTER,), effect: Mapping[str, Any] | None = None,
-    config: Mapping[str, Any] | None = None, flavor: Mapping[str, Any] | None = None, limit: int = 50,
+    config: Mapping[str, Any] | None = None, flavor: Mapping[str, Any] | None = None,
     world: World | None = None, **dpu: Any,
 ) -> Stage:
     """So many hosts with so many cards each, and unless told otherwise a DPU for every card; `objects` replace others.
@@ -435,7 +433,7 @@ def a_stage(
     `config` is merged into the provisioningController of the DPFOperatorConfig; `dpu` goes into the spec of each DPU.
     """
     world = world or a_world(dpu_clusters=tuple(clusters))
-    stage = _empty(world, folder, interface, hosts, cards, limit)
+    stage = _empty(world, folder, interface, hosts, cards)
     spec: dict[str, Any] = {"nodeEffect": dict(effect)} if effect is not None else {}
     made: list[Object] = [
         a_config(interface, config), a_bfb(), a_flavor(flavor), *(a_cluster(name) for name in clusters),
@@ -516,7 +514,7 @@ def serial(device: str) -> str:
 
 
 def _empty(
-    world: World, folder: Path, interface: InstallInterface, hosts: int, cards: int, limit: int,
+    world: World, folder: Path, interface: InstallInterface, hosts: int, cards: int,
 ) -> Stage:
     devices = {device_name(host, card): (host, card) for host, card in _places(hosts, cards)}
     made = {name: MemoryCard(sight=dataclasses.replace(NEW, serial=serial(name))) for name in devices}
@@ -526,7 +524,7 @@ def _empty(
         for name, (host, card) in devices.items()
     }
     return Stage(
-        world=world, folder=folder, interface=interface, cards=made, installer=Cards(made, addresses), limit=limit,
+        world=world, folder=folder, interface=interface, cards=made, installer=Cards(made, addresses),
     )
 
 

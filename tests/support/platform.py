@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
@@ -184,13 +185,16 @@ def standin(made: Platform) -> Iterator[Standin]:
 
 
 @contextmanager
-def platform(dpus: int = 2, *, started: bool = True) -> Iterator[Platform]:
-    """A fresh platform, removed at the end. Its folder is in /tmp: unix sockets need short paths."""
+def platform(dpus: int = 2, *, started: bool = True, interface: str = "none") -> Iterator[Platform]:
+    """A fresh platform, removed at the end. Its folder is in /tmp: unix sockets need short paths.
+
+    With the interface `none` its DPUs are nodes without an installation; with another one only their hardware is there.
+    """
     folder = Path(tempfile.mkdtemp(prefix="dpf-e2e-", dir="/tmp"))
     made = Platform(state=folder / "s")
     try:
         if started:
-            made.up("--dpus", str(dpus))
+            made.up("--dpus", str(dpus), "--install-interface", interface)
         yield made
     finally:
         made.dpfctl("local", "down", check=False)
@@ -209,3 +213,8 @@ def run(
     if check and done.returncode != 0:
         raise AssertionError(f"{shlex.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done
+
+
+def decoded(value: str) -> str:
+    """A value of a Secret as text; what is no text is left out."""
+    return base64.b64decode(value).decode(errors="ignore")

@@ -57,7 +57,7 @@ def fault(
             do=Deed(deed) if deed else None,
         )
         platform = statefolder.existing(state)
-        if platform.install_interface == "none":
+        if not platform.is_installing:
             raise errors.LocalError("this platform has DPUs that are not installed, and so no hardware to break")
         try:
             return statefolder.wait_for(control.ask(hardware.control_socket(platform.state), request))

@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:
-    """`crds`, `rbac` or `charts`. Raises LocalError when the installation is incomplete."""
+    """`crds`, `rbac`, `charts` or `host-agent`. Raises LocalError when the installation is incomplete."""
     for candidate in (_PACKAGE / "deploy" / name, _PACKAGE.parents[1] / "deploy" / name):
         if candidate.is_dir():
             return candidate

@@ -132,8 +132,13 @@ async def _until_answering(settings: Settings) -> None:
 
 
 async def _until_says(path: Path, *words: str) -> None:
+    def lines() -> list[str]:
+        return path.read_text().splitlines()
+
     async with asyncio.timeout(30):
-        while not any(all(word in line for word in words) for line in path.read_text().splitlines()):
+        while True:
+            if any(all(word in line for word in words) for line in lines()):
+                return
             await asyncio.sleep(0.1)
 
 

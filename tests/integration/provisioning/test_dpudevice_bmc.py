@@ -388,6 +388,25 @@ async def test_a_certificate_is_renewed_when_somebody_asks_for_it(tmp_path: Path
         assert fleet.card().record.certificate_pem != second
 
 
+async def test_a_bmc_that_breaks_off_while_it_takes_its_certificate_is_not_given_another(tmp_path: Path) -> None:
+    async with a_fleet(tmp_path) as fleet, fleet.running() as manager:
+        made = fleet.card().replace_certificate
+        count: list[str] = []
+
+        def counting(pem: str) -> bool:
+            count.append(pem)
+            fleet.set_faults(answer_lost=1)
+            return made(pem)
+
+        fleet.card().replace_certificate = counting  # type: ignore[method-assign]
+        await fleet.patch({"metadata": {"annotations": {f"{P}rotate-bmc-server-certificate": "now"}}})
+        await manager.settle()
+        for _ in range(4):
+            await fleet.pass_time(manager, 31)
+        assert len(count) == 1
+        assert fleet.told("Ready") == GOOD
+
+
 async def test_a_certificate_is_renewed_before_its_end(tmp_path: Path) -> None:
     async with a_fleet(tmp_path) as fleet, fleet.running() as manager:
         first = fleet.card().record.certificate_pem
@@ -453,7 +472,7 @@ async def test_a_card_that_is_not_to_be_touched_is_ready(tmp_path: Path) -> None
 
 
 async def test_a_bmc_that_hangs_lies_or_is_something_else_spoils_no_other(tmp_path: Path) -> None:
-    async with a_fleet(tmp_path, cards=4, limits=bmcs.Limits(connect_s=0.3, silence_s=0.3, total_s=0.5)) as fleet:
+    async with a_fleet(tmp_path, cards=4) as fleet:
         fleet.set_faults(1, silent=True)
         fleet.set_faults(2, garbled=True)
         fleet.set_faults(3, unavailable=True)

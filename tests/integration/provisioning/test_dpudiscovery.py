@@ -22,7 +22,7 @@ from dpf.api.meta import ObjectMeta
 from dpf.emulation.bmc.settings import CardSettings
 from dpf.runtime.manager import Manager
 
-LIMITS = bmcs.Limits(connect_s=0.5, silence_s=0.5, total_s=1.0)
+LIMITS = bmcs.QUICK
 
 
 def a_discovery(port: int, first: str = "127.77.0.1", last: str = "127.77.0.4", **spec: Any) -> DPUDiscovery:
@@ -235,7 +235,7 @@ async def test_a_process_that_ends_during_a_scan_begins_it_again(tmp_path: Path)
     port = await free_port()
     objects = [by_bmcs(skipDPUNodeDiscovery=False), a_secret()]
     found = cards(port, "127.77.0.1", "127.77.0.3")
-    for n in range(1, 12):
+    for n in range(1, 9):
         async with a_fleet(
             tmp_path / str(n), cards=found, devices=False, limits=LIMITS, objects=objects
         ) as fleet:

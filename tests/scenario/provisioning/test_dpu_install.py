@@ -1,4 +1,4 @@
-"""OS Installing over both interfaces: what counts as an attempt, and what does not (behaviour-provisioning.md 5.8, 8)."""
+"""OS Installing over both interfaces: what counts as an attempt, what does not (behaviour-provisioning.md 5.8, 8)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dpf.api.provisioning import InstallInterface
 from dpf.kube.memory import Request
 from dpf.provisioning.install.port import (
     Activate,
+    Activation,
     Boot,
     Cause,
     Component,
@@ -175,7 +176,6 @@ async def test_16_32_the_bmc_forgets_its_task(tmp_path: Path, comes: bool) -> No
 @BOTH
 async def test_16_33_a_card_that_hangs(tmp_path: Path, interface: InstallInterface) -> None:
     stage = a_stage(tmp_path, interface, config={"osInstallTimeout": "10m"})
-    stage.cards["d1"].sight = some.NEW
     async with stage.controllers() as manager:
         await stage.work(manager, until=stage.in_phase("OS Installing"))
         await stage.pass_time(manager, 590)
@@ -218,8 +218,8 @@ async def test_16_35_the_firmware_was_not_updated(tmp_path: Path) -> None:
         await stage.work(manager, until=stage.in_phase("DPU Cluster Config"))
         assert stage.told("DPUClusterReady") == (
             "False", "CheckFwVersionError",
-            "DPU UEFI version 4.7.0 was not updated, expected 4.9.0; DPU BSP version 4.7.0 was not updated, "
-            "expected 4.9.0",
+            ("DPU UEFI version 4.7.0 was not updated, expected 4.9.0; DPU BSP version 4.7.0 was not updated, "
+            "expected 4.9.0"),
         )
         before = list(stage.world.writes)
         await stage.pass_time(manager, 600, step_s=30)
@@ -270,6 +270,27 @@ async def test_16_47_an_activation_fails(tmp_path: Path, outcome: Outcome) -> No
         assert stage.told("Error") == ("True", "FailToInstall", f"{why}. Tried 2 times")
         await stage.pass_time(manager, 3600, step_s=60)
     assert card.installs == [BOTH_RUN, BOTH_RUN]
+
+
+@pytest.mark.parametrize("joins", [True, False])
+async def test_a_management_service_that_forgets(tmp_path: Path, joins: bool) -> None:
+    """Its pod was made anew in the middle: the Node tells that the system runs; nothing is ordered again."""
+    stage = a_stage(tmp_path, GNOI)
+    card = stage.cards["d1"]
+    async with stage.controllers() as manager:
+        await stage.work(manager, until=lambda stage: bool(stage.cards["d1"].installs))
+        card.set(installed=(), running=None, activation=Activation(is_active=False))
+        await stage.pass_time(manager, 600, step_s=30)
+        assert stage.told("OSInstalled") == (
+            "False", "TaskLost",
+            (f"The management service does not know any more that it activated {BOTH_RUN}; waiting for the DPU itself "
+            f"to join DPUCluster {NAMESPACE}/tenant1"),
+        )
+        if joins:
+            await stage.join(stage.dpu())
+        await stage.work(manager, rounds=200, step_s=30)
+    assert card.installs == [BOTH_RUN]
+    assert stage.phases == {"worker-1-d1": "Ready" if joins else "Error"}
 
 
 async def test_the_bfb_changes_while_it_is_installed(tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ async def test_a_bmc_without_an_address(
         await stage.work(manager)
         assert stage.phases == {"worker-1-d1": "Error"}
         assert stage.told("Error") == ("True", reason, message)
-        assert stage.told() == ("False", reason, f"{message}. Next step: mend that, then delete the DPU: it is made "
-                                                 "and installed again by its DPUSet")
+        assert stage.told() == ("False", reason, (f"{message}. Next step: mend that, then delete the DPU: it is made "
+                                                 "and installed again by its DPUSet"))
         await idle(stage, manager)
 
 
@@ -232,9 +232,9 @@ async def test_16_51_the_fuller_cluster_fills_first(tmp_path: Path) -> None:
         assert given == [*["b"] * 5, *["a"] * 7, None]
         assert stage.told("Initialized", "worker-22-d22") == (
             "False", "DPUClusterNotAllocated",
-            f"no feasible cluster found: cluster {NAMESPACE}/a is full, max node: 10; cluster {NAMESPACE}/b is full, "
+            (f"no feasible cluster found: cluster {NAMESPACE}/a is full, max node: 10; cluster {NAMESPACE}/b is full, "
             f"max node: 10; cluster {NAMESPACE}/broken is not ready, phase: NotReady; cluster {NAMESPACE}/full is "
-            "full, max node: 1",
+            "full, max node: 1"),
         )
         await stage.patch_status(DPUCluster, "broken", {"phase": "Ready"})
         await manager.settle()

@@ -44,7 +44,7 @@ class Hosts:
         self._hosts: Mapping[str, Host] = {host.name: host for host in settings.hosts}
         self._root = settings.state / FOLDER
         self._records = {name: self._load(name) for name in self._hosts}
-        self._nodes = NodesFile(settings.hostCluster.kubelet) if settings.hostCluster else None
+        self._nodes = NodesFile(settings.hostCluster.kubelet if settings.hostCluster else None)
 
     def start(self) -> None:
         """Have their trees there, and their nodes running. Raises OSError."""
@@ -79,7 +79,7 @@ class Hosts:
 
     def _publish(self) -> None:
         cluster = self._settings.hostCluster
-        if self._nodes is None or cluster is None:
+        if cluster is None:
             return
         running = [host for name, host in self._hosts.items() if self._records[name].is_on]
         self._nodes.write({host.name: self._node(host, cluster) for host in running})

@@ -21,17 +21,21 @@ from dpf.local import files
 class NodesFile:
     """One file. `write` is called with all nodes, each time."""
 
-    def __init__(self, kubelet: Kubelet) -> None:
-        self._path = Path(kubelet.path)
-        self._template = kubelet.template
+    def __init__(self, kubelet: Kubelet | None) -> None:
+        """Without a kubelet there are no nodes, and nothing is written."""
+        self._kubelet = kubelet
 
     def problem(self, node: NodeConfig, others: Iterable[NodeConfig] = ()) -> str:
         """Why `node` cannot be one beside `others`; empty when it can."""
-        return config.problem(replace(self._template, nodes=[*others, node])) or ""
+        if self._kubelet is None:
+            return "there is no kubelet for it"
+        return config.problem(replace(self._kubelet.template, nodes=[*others, node])) or ""
 
     def write(self, nodes: Mapping[str, NodeConfig]) -> None:
         """Have the kubelet run these, in the order of their keys. Raises OSError."""
-        wanted = replace(self._template, nodes=[node for _, node in sorted(nodes.items())])
-        content = msgspec.json.encode(wanted)
-        files.ensure_private_folder(self._path.parent)
-        files.write_atomic(self._path, msgspec.json.format(content))
+        if self._kubelet is None:
+            return
+        wanted = replace(self._kubelet.template, nodes=[node for _, node in sorted(nodes.items())])
+        path = Path(self._kubelet.path)
+        files.ensure_private_folder(path.parent)
+        files.write_atomic(path, msgspec.json.format(msgspec.json.encode(wanted)))

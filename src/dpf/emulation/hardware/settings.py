@@ -70,14 +70,15 @@ class HostCluster(Model, forbid_unknown_fields=True):
 class Settings(Model, forbid_unknown_fields=True):
     """The whole file.
 
-    `socketDir` has the sockets `control` and `boot`. `kubeconfig` is for the person who reboots hosts; empty: nobody
-    does. `bundlePort` 0 serves no bundles. `bfbFolder` is the volume of bundles that DMS pods share with controllers.
+    `socketDir` has the sockets `control` and `boot`. Cards need a `dpuKubelet`. `kubeconfig` is for the person who
+    reboots hosts; empty: nobody does. `bundlePort` 0 serves no bundles. `bfbFolder` is the volume of bundles that DMS
+    pods share with controllers.
     """
 
     stateDir: str
     logDir: str
     socketDir: str
-    dpuKubelet: Kubelet
+    dpuKubelet: Kubelet | None = None
     hostCluster: HostCluster | None = None
     cards: list[Card] = []
     hosts: list[Host] = []
@@ -145,6 +146,8 @@ def _problem(found: Settings) -> str:
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:
             return f"two {what} {twice[0]}"
+    if found.cards and found.dpuKubelet is None:
+        return "there are cards, and no dpuKubelet that is their nodes"
     known = {host.name for host in found.hosts}
     lost = next((card for card in found.cards if card.bmc is None and card.host not in known), None)
     return f"card {lost.name} has neither a BMC nor a host that is there" if lost is not None else ""

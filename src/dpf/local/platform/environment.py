@@ -38,8 +38,6 @@ def variables(settings: platform_settings.Settings) -> dict[str, str]:
 
 def _hardware(settings: platform_settings.Settings) -> dict[str, str]:
     """Where bundles are served, and where the BMCs listen."""
-    if settings.install_interface == "none":
-        return {}
     bundles = {"BFB_URL": f"http://127.0.0.1:{settings.port('bfb-server')}"}
     if settings.install_interface != "redfish" or not settings.dpus:
         return bundles

@@ -1,7 +1,8 @@
-"""The emulated hardware of a platform whose DPUs are installed: its configuration, its processes, its hosts.
+"""The emulated hardware of a platform: its configuration, its processes, its hosts.
 
 Called by `up`, `status` and `dpfctl local fault`. With the interface `gnoi` every DPU is in a host of its own, which is
-a Node of the host cluster; with `redfish` every DPU has a BMC, and no host is a Node.
+a Node of the host cluster; with `redfish` every DPU has a BMC, and no host is a Node. With neither there are no cards;
+the server of bundles runs in any case.
 """
 
 from __future__ import annotations
@@ -68,11 +69,9 @@ def configuration(platform: settings.Settings, server: str, ca_pin: str) -> room
         stateDir=str(folder(state)), logDir=str(state / "logs"), socketDir=str(folder(state)), timings=TIMINGS,
         bundlePort=platform.port("bfb-server"), bfbFolder=str(bfb_folder(state)),
         kubeconfig="" if platform.manual_reboot else str(environment.host_kubeconfig(state)),
-        dpuKubelet=room.Kubelet(
-            path=str(nodes.folder(state) / "nodes.json"), template=nodes.template(platform, nodes.folder(state)),
-        ),
+        dpuKubelet=_dpu_kubelet(platform) if platform.is_installing else None,
         hostCluster=_host_cluster(platform, server, ca_pin) if platform.host_names else None,
-        cards=[_card(platform, number) for number in range(1, platform.dpus + 1)],
+        cards=[_card(platform, number) for number in range(1, platform.dpus + 1)] if platform.is_installing else [],
         hosts=[
             room.Host(name=name, index=addresses.FIRST_HOST + number) for number, name in enumerate(platform.host_names)
         ],
@@ -103,7 +102,9 @@ async def prepare(platform: settings.Settings, host: port.Client) -> ProcessSpec
 
 
 def kubelets(platform: settings.Settings) -> list[ProcessSpec]:
-    """The processes of all nodes. The hardware has to run before: it writes what they read."""
+    """The processes of the nodes that are installed. The hardware has to run before: it writes what they read."""
+    if not platform.is_installing:
+        return []
     found = [nodes.process(platform, nodes.PROCESS, nodes.folder(platform.state) / "nodes.json")]
     if platform.host_names:
         found.append(nodes.process(platform, HOSTS_PROCESS, hosts_folder(platform.state) / "nodes.json"))
@@ -143,6 +144,11 @@ async def _let_join(platform: settings.Settings, host: port.Client, server: str,
     if not all((where / name / identity.FILE_NAME).exists() for name in platform.host_names):
         token = await tokens.mint_token(host, nodes.TOKEN_TTL_S, description="Joins a host to this cluster.")
         await asyncio.to_thread(files.write_atomic, where / "bootstrap-token", token.bearer.encode())
+
+
+def _dpu_kubelet(platform: settings.Settings) -> room.Kubelet:
+    where = nodes.folder(platform.state)
+    return room.Kubelet(path=str(where / "nodes.json"), template=nodes.template(platform, where))
 
 
 def _host_cluster(platform: settings.Settings, server: str, ca_pin: str) -> room.HostCluster:

@@ -67,6 +67,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(f"dpu-{n}" for n in range(1, self.dpus + 1))
 
     @property
+    def is_installing(self) -> bool:
+        """Whether its DPUs become nodes by an installation."""
+        return self.install_interface != "none"
+
+    @property
     def host_names(self) -> tuple[str, ...]:
         """Names of the emulated hosts that are Nodes of the host cluster: where DPUs are installed from their hosts."""
         return tuple(f"worker-{n}" for n in range(1, self.dpus + 1)) if self.install_interface == "gnoi" else ()

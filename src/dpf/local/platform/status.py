@@ -89,7 +89,7 @@ def _is_ready(cluster: dpucluster.DPUCluster) -> bool:
 
 async def _cards(settings: platform_settings.Settings) -> list[Line]:
     """What the cards do, where they are installed: whatever that is, it is for their controllers to judge."""
-    if settings.install_interface == "none":
+    if not settings.is_installing:
         return []
     try:
         async with asyncio.timeout(_PATIENCE_S):
@@ -125,7 +125,7 @@ async def _nodes(settings: platform_settings.Settings) -> list[Line]:
         # Where DPUs are installed, one that is away may be on its way: that is for its controllers to judge.
         Line(
             what="Node", name=n.metadata.name, detail=_ready_text(n),
-            healthy=condition_is_true(n, "Ready") or settings.install_interface != "none",
+            healthy=condition_is_true(n, "Ready") or settings.is_installing,
         )
         for n in found
     ]

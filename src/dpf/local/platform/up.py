@@ -195,10 +195,9 @@ async def _start_clusters(platform: Platform) -> None:
             await _install(platform, host, crds)
         group.create_task(_start_argocd_controller(platform))
         dpu_cluster = group.create_task(_start_dpu_cluster(platform, host))
-        if platform.settings.install_interface != "none":
-            await _start_hardware(platform, host)
-            await dpu_cluster
-            await _provision(platform, host)
+        await _start_hardware(platform, host)
+        await dpu_cluster
+        await _provision(platform, host)
 
 
 async def _start_etcd(platform: Platform) -> None:
@@ -288,7 +287,7 @@ async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
     async with connect.client(kubeconfig_path, name="dpu") as dpu:
         # After a crash of everything the DPUCluster still says Ready until somebody has looked.
         await wait.until(dpu, core.Namespace, "kube-system", accept=bool, timeout_s=_STEP_TIMEOUT_S)
-        if platform.settings.install_interface != "none":
+        if platform.settings.is_installing:
             return
         with platform.meter.step(f"emulated DPUs joined and Ready: {platform.settings.dpus}"):
             await platform.ensure(await nodes.prepare(platform.settings, dpu, kubeconfig_path))
@@ -299,7 +298,7 @@ async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:
 async def _start_hardware(platform: Platform, host: port.Client) -> None:
     """Cards and hosts, and the kubelets that read from them which nodes there are."""
     settings = platform.settings
-    with platform.meter.step(f"emulated hardware: {settings.dpus} DPUs ({settings.install_interface})"):
+    with platform.meter.step(f"emulated hardware ({settings.install_interface})"):
         await platform.ensure(await hardware.prepare(settings, host))
         await hardware.wait_answering(settings.state)
         for spec in hardware.kubelets(settings):

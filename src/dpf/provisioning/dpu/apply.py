@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from dpf.api import core, names
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig
-from dpf.api.dpu import DPU
+from dpf.api.dpu import DPU, Phase
 from dpf.api.dpunode import DPUNode
 from dpf.api.meta import Key, Object
 from dpf.api.provisioning import InstallInterface
-from dpf.kube.clusters import ClusterRegistry
+from dpf.kube.clusters import Cluster, ClusterRegistry
 from dpf.provisioning.bfb import imageuri
 from dpf.provisioning.dpu import watches
 from dpf.provisioning.dpu.intents import (
@@ -34,8 +34,10 @@ from dpf.provisioning.dpu.intents import (
     Unprepared,
 )
 from dpf.provisioning.dpu.snapshot import ADMITTED
+from dpf.provisioning.dpucluster.bootstrap import TOKEN_NAMESPACE
 from dpf.provisioning.flavor import facts, render
 from dpf.provisioning.flavor.problem import blocking
+from dpf.provisioning.hostpods import build as podbuild
 from dpf.provisioning.hostpods import settings as podsettings
 from dpf.provisioning.hostpods.driver import HostPods
 from dpf.provisioning.install.port import Installer, InstallError
@@ -78,18 +80,23 @@ class Driver:
                     taints=_taints(intent.dpu),
                 )
 
-    async def remains(self, dpu: DPU) -> tuple[str, ...]:
-        """What was made for a DPU in the host cluster, and its file: names, for people. Raises kube.errors.Error."""
+    async def remains(self, dpu: DPU, cluster: Key | None) -> tuple[str, ...]:
+        """What was made for a DPU, beside its Node: names, for people. Raises kube.errors.Error."""
         client, selector = self.clusters.host.client, _selector(dpu)
         namespace = dpu.metadata.namespace or ""
-        found = [f"bf.cfg {configuration(dpu)}"] if await asyncio.to_thread(self._path(dpu).exists) else []
+        found = self._idle_dms(dpu)
+        found += [f"bf.cfg {configuration(dpu)}"] if await asyncio.to_thread(self._path(dpu).exists) else []
         places: tuple[tuple[type[Object], str], ...] = (
-            (core.Secret, namespace), (core.Secret, "kube-system"), (core.Role, namespace),
+            (core.Secret, namespace), (core.Secret, TOKEN_NAMESPACE), (core.Role, namespace),
             (core.RoleBinding, namespace),
         )
         for kind, where in places:
             listing = await client.list(kind, where, labels=selector)
             found += [f"{kind.resource.kind} {where}/{one.metadata.name}" for one in listing.items]
+        connected = self.clusters.get(cluster) if cluster is not None else None
+        if isinstance(connected, Cluster):
+            tokens = await connected.client.list(core.Secret, TOKEN_NAMESPACE, labels=selector)
+            found += [f"a token in DPUCluster {cluster}"] if tokens.items else []
         return tuple(found)
 
     async def _command(self, intent: Command) -> Any:  # noqa: ANN401 - the id of a task, Refused, or nothing
@@ -138,14 +145,30 @@ class Driver:
 
     async def _remove_dms(self, dpu: DPU) -> None:
         """With the last DPU of the host."""
+        dpunode = self._left_alone(dpu)
+        if dpunode is not None:
+            await self.host_pods.remove_dms(dpunode)
+
+    def _left_alone(self, dpu: DPU) -> DPUNode | None:
+        """The host of the DPU, when nothing else is installed through it."""
         cache, name = self.clusters.host.cache, dpu.spec.dpuNodeName if dpu.spec is not None else ""
         where = Key(dpu.metadata.namespace or "", name)
-        dpunode = cache.get(DPUNode, where)
-        others = set(cache.store(DPU).keys_by_index(watches.BY_NODE, str(where))) - {
-            Key(where.namespace, dpu.metadata.name)
-        }
-        if dpunode is not None and not others:
-            await self.host_pods.remove_dms(dpunode)
+        others = [
+            other for other in cache.by_index(DPU, watches.BY_NODE, str(where))
+            if other.metadata.name != dpu.metadata.name and other.status.phase != Phase.DELETING
+        ]
+        return cache.get(DPUNode, where) if not others else None
+
+    def _idle_dms(self, dpu: DPU) -> list[str]:
+        """The pod that nobody needs any more, if it has not been deleted yet; its kubelet may take its time."""
+        dpunode = self._left_alone(dpu)
+        if dpunode is None:
+            return []
+        name = podbuild.dms_name(dpunode.metadata.name)
+        pod = self.clusters.host.cache.get(core.Pod, Key(dpunode.metadata.namespace or "", name))
+        if pod is None or pod.metadata.deletionTimestamp is not None or not podbuild.is_owned(pod, dpunode):
+            return []
+        return [f"Pod {name}"]
 
     async def _ensure_dms(self, intent: EnsureDMS) -> None:
         cache = self.clusters.host.cache

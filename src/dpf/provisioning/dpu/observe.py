@@ -40,8 +40,8 @@ T = TypeVar("T", bound=Object)
 class Leftovers(Protocol):
     """Who knows what is left of a DPU beside its Node."""
 
-    async def remains(self, dpu: DPU) -> tuple[str, ...]:
-        """Names of it, for people. Raises kube.errors.Error."""
+    async def remains(self, dpu: DPU, cluster: Key | None) -> tuple[str, ...]:
+        """Names of it, for people; in the DPU cluster too, unless that is None. Raises kube.errors.Error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +144,13 @@ async def _with_card(world: World, seen: Snapshot) -> Snapshot:
 
 async def _going(world: World, seen: Snapshot) -> Snapshot:
     """Before a DPU is let go the servers are asked: a cache may be a moment behind."""
-    if isinstance(seen.node, core.Node | Unknown):
-        if seen.cluster is None and isinstance(seen.node, Unknown):
-            seen = replace(seen, node=None)
-        return replace(seen, remains=("its tokens and files",) if isinstance(seen.node, core.Node) else seen.remains)
+    if isinstance(seen.node, core.Node):
+        return replace(seen, remains=("its tokens and files",))
+    if seen.cluster is None:
+        seen = replace(seen, node=None)
     pods = () if seen.host_network is None or seen.host_network.phase is state.PodPhase.NOT_THERE else (
         f"Pod {build.hostnetwork_name(seen.dpu.metadata.name)}",
     )
-    return replace(seen, remains=(*pods, *await world.leftovers.remains(seen.dpu)))
-
-
+    answers = seen.cluster is not None and not isinstance(seen.node, Unknown)
+    left = await world.leftovers.remains(seen.dpu, seen.cluster_key if answers else None)
+    return replace(seen, remains=(*pods, *left))

@@ -48,7 +48,8 @@ class Places:
     def assign(self, dpu: DPU) -> tuple[Key | None, str]:
         """The DPUCluster for the DPU, held for it from now on; or None and why (BP section 12).
 
-        The fullest of those that are Ready, selected and not full: so clusters fill one after the other.
+        The fullest of those that are Ready, selected and not full: so clusters fill one after the other. Of equals the
+        first by name.
         """
         uid = dpu.metadata.uid or ""
         held = self._assigned.get(uid)
@@ -61,7 +62,7 @@ class Places:
         free = [c for c in fitting if c.status.phase == Phase.READY and counts[object_key(c)] < _most(c)]
         if not free:
             return None, _why(clusters, fitting, counts)
-        best = max(free, key=lambda c: (counts[object_key(c)] / _most(c), _reversed(object_key(c))))
+        best = min(free, key=lambda c: (-counts[object_key(c)] / _most(c), object_key(c)))
         self._assigned[uid] = (object_key(dpu), object_key(best))
         return object_key(best), ""
 
@@ -99,11 +100,6 @@ def _is_there(cluster: DPUCluster | None) -> bool:
 
 def _most(cluster: DPUCluster) -> int:
     return max(1, cluster.spec.maxNodes)
-
-
-def _reversed(key: Key) -> tuple[int, ...]:
-    """Of two that are equally full the first by name."""
-    return tuple(-ord(letter) for letter in str(key))
 
 
 def _why(clusters: Iterable[DPUCluster], fitting: list[DPUCluster], counts: Counter[Key]) -> str:

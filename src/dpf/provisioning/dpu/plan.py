@@ -37,7 +37,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
 
 def plan_teardown(snapshot: Snapshot, now: datetime) -> Plan:
     """An installation that has begun ends first (BP 5.8); then all that was made for the DPU goes."""
-    if is_installing(snapshot):
+    if is_installing(snapshot, now):
         decision = table.decide(snapshot, now)
         return Plan(steps=(_step(decision),), wake_after_s=decision.wake_after_s)
     if snapshot.phase != Phase.DELETING:
@@ -47,13 +47,16 @@ def plan_teardown(snapshot: Snapshot, now: datetime) -> Plan:
     findings = tuple(Finding(severity=Severity.WAITING, message=text) for text in remains)
     if not remains:
         return Plan(steps=(leave,), release=True)
-    removal = Step(name=REMOVAL, actions=tuple(_removal(snapshot, now)), findings=findings)
+    removal = Step(name=REMOVAL, actions=tuple(_removal(snapshot)), findings=findings)
     return Plan(steps=(leave, removal), wake_after_s=CHECK_REMAINS_S)
 
 
-def is_installing(snapshot: Snapshot) -> bool:
-    """Whether a card would be left half installed: its system is being written just now."""
-    return snapshot.phase == Phase.OS_INSTALLING
+def is_installing(snapshot: Snapshot, now: datetime) -> bool:
+    """Whether a card would be left half installed: its system is being written just now, as far as we can tell.
+
+    Where the phase has something to do, nothing goes on: to a DPU that is deleted it is not done any more.
+    """
+    return snapshot.phase == Phase.OS_INSTALLING and not table.decide(snapshot, now).actions
 
 
 def is_abandoned(snapshot: Snapshot, now: datetime) -> bool:
@@ -86,7 +89,7 @@ def _remains(snapshot: Snapshot, now: datetime) -> Iterator[str]:
         yield from snapshot.remains
 
 
-def _removal(snapshot: Snapshot, now: datetime) -> Iterator[Action]:
+def _removal(snapshot: Snapshot) -> Iterator[Action]:
     cluster = snapshot.cluster_key
     reachable = cluster is not None and not isinstance(snapshot.node, Unknown) and snapshot.cluster is not None
     if isinstance(snapshot.node, core.Node) and cluster is not None:
@@ -96,5 +99,6 @@ def _removal(snapshot: Snapshot, now: datetime) -> Iterator[Action]:
         )
     dpu: DPU = snapshot.dpu
     intent = Revoke(dpu=dpu, cluster=cluster if reachable else None, for_good=True)
-    if reachable or not isinstance(snapshot.node, Unknown) or is_abandoned(snapshot, now):
+    # A DPU cluster that is silent keeps nothing in the host cluster and on the volume from going.
+    if snapshot.remains or not isinstance(snapshot.node, Unknown):
         yield Drive(intent=intent, because=f"DPU {snapshot.key} is deleted")

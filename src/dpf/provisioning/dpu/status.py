@@ -26,7 +26,7 @@ _PHASES_WITHOUT_NEWS: Final = frozenset({Phase.READY, Phase.ERROR})
 
 def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
     """The status after this pass."""
-    if snapshot.dpu.metadata.deletionTimestamp is not None and not planner.is_installing(snapshot):
+    if snapshot.dpu.metadata.deletionTimestamp is not None and not planner.is_installing(snapshot, now):
         return _deleting(snapshot, applied, now)
     decision = table.decide(snapshot, now)
     update = outcome(decision, applied.step(planner.PHASE))
@@ -59,7 +59,7 @@ def _not_ready(snapshot: Snapshot, update: Update, phase: Phase, about: Conditio
     """Why it is not Ready: what was found in the phase that it is in after this pass."""
     if update.phase is not None and phase is Phase.READY:
         return conditions.false(Reason.PENDING, "Its Node is looked at")
-    found = update.states.get(about)
+    found = update.states.get(about) or next((s for s in update.states.values() if s.status == Status.FALSE), None)
     if phase is Phase.ERROR:
         told = update.states.get(ConditionType.ERROR, found)
         return conditions.false(told.reason, told.message) if told is not None else conditions.UNKNOWN

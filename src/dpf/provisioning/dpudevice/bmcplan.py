@@ -28,7 +28,7 @@ CERTIFICATES: Final = "Certificates"
 CONTACT: Final = "Contact"
 PASSWORD: Final = "Password"  # noqa: S105 - a step
 IDENTITY: Final = "Identity"
-FIRMWARE: Final = "Firmware"
+SUPPORT: Final = "Support"
 CLOCK: Final = "Clock"
 TRUST: Final = "Trust"
 CERTIFICATE: Final = "Certificate"
@@ -63,7 +63,7 @@ def wake_after_s(snapshot: Snapshot, planned: Sequence[Step]) -> float | None:
         return REQUEUE_S
     if look.access is Access.CERTIFICATE:
         return REQUEUE_S if acts else None
-    if look.password is Password.REFUSED or mismatch(snapshot) is not None or look.is_outdated:
+    if look.password is Password.REFUSED or mismatch(snapshot) is not None or unsupported(snapshot) is not None:
         return None
     return 0.0 if look.attempts <= 1 else min(REQUEUE_S, 2.0 ** (look.attempts - 1))
 
@@ -78,10 +78,20 @@ def mismatch(snapshot: Snapshot) -> str | None:
         return f"the BMC at {snapshot.bmc_ip} tells no serial number"
     if sight.serial.lower() != spec.serialNumber.lower():
         return f"serial number mismatch, expected: {spec.serialNumber}, actual: {sight.serial}"
-    if sight.type is DPUType.BLUEFIELD_4:
-        return f"the DPU at {snapshot.bmc_ip} is a BlueField-4, which is not supported yet; use BlueField-3"
     if sight.type in {None, DPUType.UNKNOWN} and sight.mode is not DPUMode.NIC:
         return f"the BMC at {snapshot.bmc_ip} names no BlueField that we know: {sight.model or 'no model'}"
+    return None
+
+
+def unsupported(snapshot: Snapshot) -> str | None:
+    """Why the right card cannot be used all the same; None when it can."""
+    look = snapshot.look
+    if look is None or look.access is None:
+        return None
+    if look.sight is not None and look.sight.type is DPUType.BLUEFIELD_4:
+        return f"the DPU at {snapshot.bmc_ip} is a BlueField-4, which is not supported yet; use BlueField-3"
+    if look.is_outdated:
+        return f"the firmware {look.firmware} of the BMC at {snapshot.bmc_ip} is older than BF-24.10; update it"
     return None
 
 
@@ -141,7 +151,7 @@ def _steps(snapshot: Snapshot, now: datetime) -> Iterator[Step]:
         return
     yield from _entry(snapshot, look, reach)
     if look.access is not None:
-        yield from _facts(snapshot, look)
+        yield from _facts(snapshot)
         yield from _ownership(snapshot, now)
 
 
@@ -162,15 +172,14 @@ def _entry(snapshot: Snapshot, look: Look, reach: Reach) -> Iterator[Step]:
         )
 
 
-def _facts(snapshot: Snapshot, look: Look) -> Iterator[Step]:
+def _facts(snapshot: Snapshot) -> Iterator[Step]:
     """What the BMC must be before anything about it is changed."""
     wrong = mismatch(snapshot)
     if wrong is not None:
         yield _finding(IDENTITY, wrong, Severity.BLOCKED)
-    if look.is_outdated:
-        yield _finding(FIRMWARE, (
-            f"the firmware {look.firmware} of the BMC at {snapshot.bmc_ip} is older than BF-24.10; update it"
-        ), Severity.BLOCKED)
+    useless = unsupported(snapshot)
+    if useless is not None:
+        yield _finding(SUPPORT, useless, Severity.BLOCKED)
     off = clock_off(snapshot)
     if off is not None:
         yield _finding(CLOCK, off, Severity.WAITING)

@@ -25,7 +25,7 @@ from dpf.runtime.plan import Applied, StepResult
 States = dict[str, State]
 
 _SETTING_UP: Final = "The BMC is being set up"
-_TOLD: Final = (bmcplan.FIRMWARE, bmcplan.TRUST, bmcplan.CERTIFICATE, bmcplan.TLS, bmcplan.PROOF)
+_TOLD: Final = (bmcplan.SUPPORT, bmcplan.TRUST, bmcplan.CERTIFICATE, bmcplan.TLS, bmcplan.PROOF)
 """Steps whose trouble keeps a BMC from being set up, in their order."""
 
 
@@ -67,7 +67,7 @@ def _discovered(snapshot: Snapshot) -> Iterator[tuple[str, State]]:
     mismatched = bmcplan.mismatch(snapshot)
     if mismatched is not None:
         yield ConditionType.DISCOVERED, conditions.false(Reason.ERROR, mismatched)
-    elif look.access is Access.CERTIFICATE:
+    elif look.access is Access.CERTIFICATE or bmcplan.unsupported(snapshot) is not None:
         yield ConditionType.DISCOVERED, conditions.true()
     elif not conditions.is_true(snapshot.device.status.conditions, ConditionType.DISCOVERED):
         yield ConditionType.DISCOVERED, conditions.false(Reason.PENDING, _SETTING_UP)
@@ -97,7 +97,7 @@ def _initialization(snapshot: Snapshot, applied: Applied) -> State:
     off = bmcplan.clock_off(snapshot)
     if look.access is not None and off is not None:
         return conditions.false(ConditionReason.BMC_MANAGER_DATE_TIME_UNSYNCHRONIZED, off)
-    if look.access is Access.CERTIFICATE and not look.is_outdated and bmcplan.mismatch(snapshot) is None:
+    if look.access is Access.CERTIFICATE and _error(snapshot) is None:
         return conditions.true()
     if applied.step(bmcplan.CONTACT).errors and look.silence is not None:
         return conditions.false(Reason.ERROR, look.silence.why)
@@ -159,10 +159,7 @@ def _error(snapshot: Snapshot) -> str | None:
     look = snapshot.look
     if look is None or look.access is None:
         return None
-    wrong = bmcplan.mismatch(snapshot)
-    if wrong is None and look.is_outdated:
-        return f"the firmware {look.firmware} of the BMC is older than BF-24.10; update it"
-    return wrong
+    return bmcplan.mismatch(snapshot) or bmcplan.unsupported(snapshot)
 
 
 def _facts(snapshot: Snapshot, look: Look) -> dict[str, Any]:

@@ -155,9 +155,14 @@ class BMCs:
 
     async def _install(self, intent: InstallCertificate) -> Installed:
         steps, host = await self._setup(intent), intent.reach.host
-        certificate = await self.issuer.sign(await steps.request_certificate(host), addresses=[host])
-        await steps.install_certificate(certificate)
-        return Installed(not_after=x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc)
+        pem = await self.issuer.sign(await steps.request_certificate(host), addresses=[host])
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+        try:
+            await steps.install_certificate(pem)
+        except errors.Unreachable as error:
+            if not error.sent or not await _is_served(steps, certificate):
+                raise  # a BMC may break off the connection over which it was given another certificate
+        return Installed(not_after=certificate.not_valid_after_utc)
 
     async def _turn_on(self, intent: TurnTLSLoginOn) -> None:
         await (await self._setup(intent)).turn_tls_login_on()
@@ -250,6 +255,11 @@ def _anyone(reach: Reach, user: str = "") -> Target:
 
 def _silent(error: errors.RedfishError) -> Look:
     return Look(silence=error.silence)
+
+
+async def _is_served(steps: setup.Setup, certificate: x509.Certificate) -> bool:
+    served = await steps.served()
+    return served is not None and [served.sha256] == _digests((certificate,))
 
 
 def _digests(certificates: tuple[x509.Certificate, ...]) -> list[str]:

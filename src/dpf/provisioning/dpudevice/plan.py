@@ -35,12 +35,8 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     be written down. The event about the change starts the next pass.
     """
     labels = wanted_labels(snapshot) if _is_known(snapshot) else {}
-    patch = Patch(
-        kind=DPUDevice, key=object_key(snapshot.device), patch={"metadata": {"labels": labels}},
-        because="its labels say what is known about it",
-    )
     if labels:
-        return Plan(steps=(Step(name=LABELS, actions=(patch,)),), paused=True)
+        return Plan(steps=(Step(name=LABELS, actions=(_labelled(snapshot, labels),)),), paused=True)
     steps: list[Step] = []
     if snapshot.dpunode is None:
         finding = Finding(severity=Severity.BLOCKED, message=NO_NODE)
@@ -80,6 +76,13 @@ def wanted_labels(snapshot: Snapshot) -> dict[str, str | None]:
         names.DPUNODE_NAME_LABEL: snapshot.dpunode.metadata.name if snapshot.dpunode is not None else None,
     }
     return {k: v for k, v in known.items() if v and _VALUE.fullmatch(v) and have.get(k) != v}
+
+
+def _labelled(snapshot: Snapshot, labels: dict[str, str | None]) -> Patch:
+    return Patch(
+        kind=DPUDevice, key=object_key(snapshot.device), patch={"metadata": {"labels": labels}},
+        because="its labels say what is known about it",
+    )
 
 
 def _is_known(snapshot: Snapshot) -> bool:

@@ -39,7 +39,8 @@ def _split(url: str) -> SplitResult:
         raise _wrong(".repoURL has white space or control characters in it")
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in mirrors.REPOSITORY.schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        known = parts.scheme in mirrors.REPOSITORY.schemes
+        usable = known and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable:

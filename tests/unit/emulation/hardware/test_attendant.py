@@ -60,22 +60,20 @@ def is_done(node: DPUNode) -> bool:
 
 async def test_a_host_that_asks_is_rebooted_once_with_its_cards() -> None:
     cluster = MemoryCluster()
-    client = cluster
-    for obj in (a_device("MT1"), a_device("MT2"), a_host("other"), a_host("host", "mt1", "MT2".lower(), "gone")):
-        await client.create(obj)
+    cluster.add(a_device("MT1"), a_device("MT2"), a_host("other"), a_host("host", "mt1", "mt2", "gone"))
     async with attended(cluster) as cycled:
-        await client.patch(DPUNode, "host", NAMESPACE, patch={"metadata": {"annotations": WANTED}})
+        await cluster.patch(DPUNode, "host", NAMESPACE, patch={"metadata": {"annotations": WANTED}})
         node = await until(cluster, "host", is_done)
         assert node.metadata.annotations == {"kept": "yes"}
         # Whatever else changes, nobody asks any more.
-        await client.patch(DPUNode, "host", NAMESPACE, patch={"metadata": {"labels": {"a": "b"}}})
+        await cluster.patch(DPUNode, "host", NAMESPACE, patch={"metadata": {"labels": {"a": "b"}}})
         await until(cluster, "host", lambda found: found.metadata.labels == {"a": "b"})
     assert cycled == [("host", ("MT1", "MT2"))]
 
 
 async def test_who_asked_before_we_came_is_rebooted_too() -> None:
     cluster = MemoryCluster()
-    await cluster.create(a_host("host", annotations=WANTED))
+    cluster.add(a_host("host", annotations=WANTED))
     async with attended(cluster) as cycled:
         await until(cluster, "host", is_done)
     assert cycled == [("host", ())]
@@ -83,9 +81,10 @@ async def test_who_asked_before_we_came_is_rebooted_too() -> None:
 
 async def test_another_value_asks_for_nothing() -> None:
     cluster = MemoryCluster()
-    client = cluster
-    await client.create(a_host("host", annotations={names.EXTERNAL_REBOOT_REQUIRED_ANNOTATION: "false"}))
-    await client.create(a_host("later", annotations=WANTED))
+    cluster.add(
+        a_host("host", annotations={names.EXTERNAL_REBOOT_REQUIRED_ANNOTATION: "false"}),
+        a_host("later", annotations=WANTED),
+    )
     async with attended(cluster) as cycled:
         await until(cluster, "later", is_done)
     assert cycled == [("later", ())]

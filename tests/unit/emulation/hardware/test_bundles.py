@@ -29,7 +29,7 @@ async def fetch(url: str, **headers: str) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize(("name", "doca"), [
     ("bf-bundle-2.9.1.bfb", "2.9.1008-1"), ("bfb-2.9.0.bfb", "2.9.0008-1"),
-    ("bf-bundle-2.9.0-33_24.04_ubuntu-22.04_unsigned.bfb", "2.9.0008-1"), ("bf-bundle-3.2.1-34_25.11.bfb", "3.2.1008-1"),
+    ("bf-bundle-2.9.0-33_24.04_ubuntu-22.04_unsigned.bfb", "2.9.0008-1"), ("bf-bundle-3.2.1-34.bfb", "3.2.1008-1"),
     ("bundle.bfb", "2.9.3008-1"), ("v1.2.345.bfb", "2.9.3008-1"), ("ubuntu-22.04.bfb", "2.9.3008-1"),
 ])
 def test_versions_come_from_the_name(name: str, doca: str) -> None:

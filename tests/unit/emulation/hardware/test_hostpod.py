@@ -74,5 +74,6 @@ def test_what_cannot_run_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_host_of_another_room_is_refused(tmp_path: Path) -> None:
+    room = replace(a_room(tmp_path, gnoi=1), hostCluster=None)
     with pytest.raises(hostpod.NoSuchHost):
-        hostpod.command(hostpod.DMS, replace(a_room(tmp_path, gnoi=1), hostCluster=None), CONFIG, Host(name="w", index=0), [])
+        hostpod.command(hostpod.DMS, room, CONFIG, Host(name="w", index=0), [])

@@ -39,8 +39,8 @@ def test_cards_that_cannot_be_told_apart_are_refused(tmp_path: Path, change: dic
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"stateDir": "/x"}', b"\xff"])
 def test_what_is_no_configuration_is_explained(content: bytes) -> None:
-    with pytest.raises(SettingsError, match="rooms.json"):
-        settings.parse(content, "rooms.json")
+    with pytest.raises(SettingsError, match="the room"):
+        settings.parse(content, "the room")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

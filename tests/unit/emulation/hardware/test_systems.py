@@ -64,6 +64,10 @@ class Rig:
         return work()
 
 
+def content_and_mode(path: Path) -> tuple[str, int]:
+    return path.read_text(), path.stat().st_mode & 0o777
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path)
@@ -76,8 +80,7 @@ async def test_the_node_is_what_was_flashed(rig: Rig) -> None:
     node = rig.nodes["dpu-a"]
     assert (node.index, node.labels["a"]) == (0, "b")
     assert (node.capacity["nvidia.com/bf_sf"], node.capacity["nvidia.com/sf"]) == ("7", "7")
-    token = Path(node.join.tokenFile)
-    assert (token.read_text(), token.stat().st_mode & 0o777) == ("abcdef.0123456789abcdef", 0o600)
+    assert content_and_mode(Path(node.join.tokenFile)) == ("abcdef.0123456789abcdef", 0o600)
     assert node.join.server == "https://127.0.0.1:1"
 
 

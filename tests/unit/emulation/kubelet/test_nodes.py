@@ -22,9 +22,9 @@ AUTHORITY = certificates.new_authority("kubernetes", certificates.new_key(), ISS
 NOBODY = "https://127.0.0.1:1"
 
 
-def _node(folder: Path, now: datetime) -> EmulatedNode:
+def _node(folder: Path, now: datetime, **machine: str) -> EmulatedNode:
     join = JoinParameters(server=NOBODY, tokenFile=str(folder / "token"), caPins=[AUTHORITY.spki_pin])
-    config = NodeConfig(name="dpu-1", index=0, join=join)
+    config = NodeConfig(name="dpu-1", index=0, join=join, **machine)
     shared = Config(platform="t", stateDir=str(folder), nodes=[config], network=NetworkConfig(mode=NetworkMode.HOST))
     return EmulatedNode(config, nodes.new_plant(shared, FakeClock(now)))
 
@@ -75,3 +75,26 @@ async def test_renewal_comes_before_the_end(tmp_path: Path) -> None:
     assert not waiting.done()
     await clock.run_for(3600)
     assert waiting.done()
+
+
+async def test_a_restarted_machine_keeps_its_identity_and_none_of_its_pods(tmp_path: Path) -> None:
+    await _node(tmp_path, ISSUED, disk="a", boot="1")._start_machine()
+    stored = _store(tmp_path)
+    (tmp_path / "dpu-1" / "pods" / "ns_p_1").mkdir(parents=True)
+    again = _node(tmp_path, ISSUED, disk="a", boot="1")
+    await again._start_machine()
+    assert (tmp_path / "dpu-1" / "pods" / "ns_p_1").exists()
+
+    restarted = _node(tmp_path, ISSUED, disk="a", boot="2")
+    await restarted._start_machine()
+    assert not (tmp_path / "dpu-1" / "pods").exists()
+    assert identities.load(tmp_path / "dpu-1") == stored
+
+
+async def test_a_machine_that_was_installed_anew_knows_nothing(tmp_path: Path) -> None:
+    await _node(tmp_path, ISSUED, disk="a", boot="1")._start_machine()
+    _store(tmp_path)
+    await _node(tmp_path, ISSUED, disk="b", boot="1")._start_machine()
+    assert identities.load(tmp_path / "dpu-1") is None
+    await _node(tmp_path, ISSUED, disk="b", boot="1")._start_machine()
+    assert [path.name for path in (tmp_path / "dpu-1").iterdir()] == ["machine.json"]

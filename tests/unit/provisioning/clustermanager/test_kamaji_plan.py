@@ -118,7 +118,7 @@ def test_what_is_made(snapshot: Snapshot, expected: list[str]) -> None:
 @pytest.mark.parametrize(("snapshot", "wake_after_s"), [
     pytest.param(Snapshot(cluster=FRESH), 5.0, id="new"),
     pytest.param(Snapshot(cluster=FRESH, installed=False), 15.0, id="Kamaji missing"),
-    pytest.param(a_settled(), 30.0, id="settled"),
+    pytest.param(a_settled(), 600.0, id="settled"),
     pytest.param(a_settled(some.a_kamaji_cluster(version="one")), None, id="only a change can help"),
 ])
 def test_when_it_is_looked_at_again(snapshot: Snapshot, wake_after_s: float | None) -> None:

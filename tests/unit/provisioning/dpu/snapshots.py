@@ -1,4 +1,4 @@
-"""One DPU in a phase, with all around it as it should be, for the tests of the phases; each of them changes something."""
+"""One DPU in a phase, with all around it as it should be: the tests of the phases change one thing each."""
 
 from __future__ import annotations
 

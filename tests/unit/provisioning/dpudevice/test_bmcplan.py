@@ -12,11 +12,12 @@ from dpf.api.dpudevice import BMCServerCertificate, CATrustBundle, DPUDevice, DP
 from dpf.api.meta import Key, ObjectMeta
 from dpf.api.provisioning import DPUMode, DPUType, InstallInterface
 from dpf.provisioning.certificates import authority, bundle
-from dpf.provisioning.dpudevice import bmcplan
+from dpf.provisioning.dpudevice import bmcplan, bmcstatus
 from dpf.provisioning.dpudevice import plan as planner
 from dpf.provisioning.dpudevice.credentials import Credentials
 from dpf.provisioning.dpudevice.snapshot import Access, Look, Password, Reach, Snapshot
 from dpf.provisioning.install.port import Cause, Sight, Silence
+from dpf.runtime.plan import Applied
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 BUNDLE = authority.new_authority(NOW).certificate_pem
@@ -72,7 +73,7 @@ def but(look: Look, **fields: Any) -> Look:
     (but(OURS, clock_skew_s=-61.0), ["Clock"], 30.0),
     (but(OURS, clock_skew_s=60.0), [], None),
     (but(OURS, clock_skew_s=None), [], None),
-    (but(NEW, is_outdated=True), ["Firmware", "Trust", "Certificate", "TLS"], None),
+    (but(NEW, is_outdated=True), ["Support", "Trust", "Certificate", "TLS"], None),
     (but(OURS, is_outdated=None), [], None),
     (but(OURS, not_after=NOW + timedelta(days=29)), ["Certificate"], 30.0),
     (but(OURS, not_after=NOW + timedelta(days=31)), [], None),
@@ -96,7 +97,7 @@ def test_what_stands_in_the_way_ends_the_pass() -> None:
     steps = bmcplan.steps(seen(but(NEW, is_outdated=True)), NOW)
 
     first = steps[0]
-    assert (first.name, bool(first.findings), first.blocks) == ("Firmware", True, True)
+    assert (first.name, bool(first.findings), first.blocks) == ("Support", True, True)
 
 
 def test_no_address_is_told_and_nothing_asked() -> None:
@@ -137,11 +138,19 @@ def test_a_bmc_has_time_to_show_its_new_certificate(ago_s: float, expected: str 
     (dataclasses.replace(SIGHT, type=DPUType.UNKNOWN, mode=DPUMode.NIC), None),
     (dataclasses.replace(SIGHT, type=DPUType.UNKNOWN, model="X"),
      "the BMC at 10.0.0.5 names no BlueField that we know: X"),
-    (dataclasses.replace(SIGHT, type=DPUType.BLUEFIELD_4),
-     "the DPU at 10.0.0.5 is a BlueField-4, which is not supported yet; use BlueField-3"),
+    (dataclasses.replace(SIGHT, type=DPUType.BLUEFIELD_4), None),
 ], ids=["right", "case", "other", "none", "nic", "unknown", "bf4"])
 def test_which_cards_can_be_used(sight: Sight, expected: str | None) -> None:
     assert bmcplan.mismatch(seen(but(OURS, sight=sight))) == expected
+
+
+def test_a_card_that_is_not_supported_is_known_and_left_alone() -> None:
+    snapshot = seen(but(NEW, sight=dataclasses.replace(SIGHT, type=DPUType.BLUEFIELD_4)))
+    text = "the DPU at 10.0.0.5 is a BlueField-4, which is not supported yet; use BlueField-3"
+
+    assert [finding.message for finding in bmcplan.steps(snapshot, NOW)[0].findings] == [text]
+    assert bmcstatus.fields(snapshot, Applied(), NOW)["dpuType"] == "BlueField4"
+    assert bmcstatus.states(snapshot, Applied())["Error"].message == text
 
 
 def test_a_pass_that_changes_labels_does_nothing_else() -> None:

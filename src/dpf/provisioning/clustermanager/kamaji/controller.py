@@ -40,9 +40,8 @@ class KamajiClusterManager(contract.ClusterManager[Snapshot]):
         contract.DPUCLUSTER_PERMISSION,
         *(
             Permission(kind=kind, verbs=(*_WRITE, "list", "watch"))
-            for kind in (core.Service, core.DaemonSet, TenantControlPlane)
+            for kind in (core.Service, core.ConfigMap, core.DaemonSet, TenantControlPlane)
         ),
-        Permission(kind=core.ConfigMap, verbs=_WRITE),
         Permission(kind=core.Secret, verbs=("get",)),
         Permission(kind=core.CustomResourceDefinition, verbs=("get",)),
     )

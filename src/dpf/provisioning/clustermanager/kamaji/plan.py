@@ -29,7 +29,7 @@ READINESS: Final = "Readiness"
 KUBECONFIG: Final = "Kubeconfig"
 
 CHECK_SETTLED_EVERY_S: Final = 600.0
-"""ConfigMaps are not watched, see `watches`."""
+"""Only in case; all that was made is watched."""
 CHECK_UNSETTLED_EVERY_S: Final = 5.0
 CHECK_MISSING_EVERY_S: Final = 15.0
 CHECK_REMOVED_EVERY_S: Final = 2.0

@@ -1,7 +1,6 @@
 """What triggers a pass beside the DPUCluster itself: the objects that were made for it. Called by the controller.
 
-ConfigMaps are not among them: to be told of an edit earlier is not worth the right to list those of every namespace.
-They are looked at on a timer. Kamaji need not be installed, so nothing waits for the watch on its kind.
+Kamaji need not be installed, so nothing waits for the watch on its kind.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dpf.runtime.reconciler import Watch
 
 def watches() -> tuple[Watch, ...]:
     """Watches on what carries our label."""
-    kinds: tuple[type[Object], ...] = (core.Service, core.DaemonSet)
+    kinds: tuple[type[Object], ...] = (core.Service, core.ConfigMap, core.DaemonSet)
     return (
         *(Watch(kind=kind, labels=build.TENANT_LABEL, maps=_clusters) for kind in kinds),
         Watch(kind=TenantControlPlane, labels=build.TENANT_LABEL, maps=_clusters, optional=True),

@@ -188,7 +188,8 @@ def _dms(snapshot: Snapshot) -> Decision:
                         "has no spec.nodeDMSAddress: there is nobody to install the DPU", is_invalid=True)
         intent = EnsureDMS(dpu=snapshot.dpu, dpunode=dpunode, host_name=host)
         # In every pass, also when it runs: its certificate has to outlast the installation.
-        return _through_pod(snapshot, Drive(intent=intent, because=f"{snapshot.key.name} is installed through its host"))
+        because = f"{snapshot.key.name} is installed through its host"
+        return _through_pod(snapshot, Drive(intent=intent, because=because))
     return _answering(snapshot)
 
 
