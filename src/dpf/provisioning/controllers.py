@@ -28,7 +28,7 @@ from dpf.provisioning.dpu.snapshot import Settings
 from dpf.provisioning.dpucluster.controller import DPUClusterController
 from dpf.provisioning.dpucluster.httpprober import HTTPProber
 from dpf.provisioning.dpudevice.controller import DPUDeviceController
-from dpf.provisioning.dpudevice.driver import BMCs
+from dpf.provisioning.dpudevice.driver import BMCs, identity_source
 from dpf.provisioning.dpudiscovery.controller import DPUDiscoveryController
 from dpf.provisioning.dpudiscovery.scanning import Scans
 from dpf.provisioning.dpunode.controller import DPUNodeController
@@ -37,7 +37,6 @@ from dpf.provisioning.dpuset.controller import DPUSetController
 from dpf.provisioning.hostpods.driver import HostPods
 from dpf.provisioning.install.gnoi.installer import GNOIInstaller
 from dpf.provisioning.install.port import Installer
-from dpf.provisioning.install.redfish import tls
 from dpf.provisioning.install.redfish.installer import RedfishInstaller
 from dpf.provisioning.install.redfish.transport import Transport
 from dpf.provisioning.join.joiner import Joiner
@@ -103,27 +102,20 @@ def build_local_manager(world: World, control_plane: ControlPlane) -> list[Recon
 
 
 def _dpus(world: World, options: Options, issuer: Issuer) -> DPUController:
+    transport = Transport(identity_source(issuer))
+    gnoi = GNOIInstaller(identity_source(issuer, certificates.DMS_CLIENT_SECRET))
     installers: dict[InstallInterface, Installer] = {
-        InstallInterface.REDFISH: RedfishInstaller(
-            Transport(lambda: _identity(issuer, certificates.REDFISH_CLIENT_SECRET)), clock=world.clock
-        ),
-        InstallInterface.GNOI: GNOIInstaller(lambda: _identity(issuer, certificates.DMS_CLIENT_SECRET)),
+        InstallInterface.REDFISH: RedfishInstaller(transport, clock=world.clock), InstallInterface.GNOI: gnoi,
     }
     driver = Driver(
         clusters=world.clusters, installers=installers, host_pods=HostPods(world.host, issuer), folder=options.folder,
         joiner=Joiner(clusters=world.clusters, host=world.host, clock=world.clock), version=dpf.__version__,
     )
     settings = Settings(version=dpf.__version__, registry=options.registry_address, folder=str(options.folder))
-    return DPUController(clusters=world.clusters, driver=driver, settings=settings, clock=world.clock)
-
-
-def _identity(issuer: Issuer, name: str) -> tls.Identity | None:
-    """Our certificate as it is now; None before there is one."""
-    shown = issuer.shown(name)
-    if shown is None:
-        return None
-    trusted, own = shown
-    return tls.Identity(ca_pem=trusted, certificate_pem=own.certificate_pem, key_pem=own.key_pem)
+    return DPUController(
+        clusters=world.clusters, driver=driver, settings=settings, clock=world.clock,
+        closing=(transport.aclose, gnoi.aclose),
+    )
 
 
 REGISTRY_SECRET: Final = "dpf-provisioning-registry-server-secret"  # noqa: S105 - a name

@@ -150,6 +150,13 @@ class Manager:
     async def _run(self, controller: Controller) -> None:
         await self._synced_or_stopping(controller)
         name = controller.reconciler.name
+        try:
+            await self._work(controller, name)
+        finally:
+            await controller.reconciler.aclose()
+
+    async def _work(self, controller: Controller, name: str) -> None:
+        """The workers, and what runs beside them."""
         async with asyncio.TaskGroup() as beside:
             companion = beside.create_task(controller.reconciler.accompany(), name=f"{name} companion")
             async with asyncio.TaskGroup() as group:

@@ -133,6 +133,9 @@ class Reconciler(ABC, Generic[K, S]):
     async def accompany(self) -> None:
         """Runs beside the passes as long as this process works, and is cancelled at its end; most have nothing."""
 
+    async def aclose(self) -> None:
+        """Give up connections; called once, when no pass runs any more. Most have none of their own."""
+
     def conditions_of(self, root: K) -> Sequence[Condition]:
         """The conditions that `root` carries now."""
         status = getattr(root, "status", None)

@@ -22,7 +22,7 @@ from dpf.kube.memory import Request
 from dpf.provisioning.install.port import Activate, Install, InstallError, Transfer
 
 BOTH = pytest.mark.parametrize("interface", [InstallInterface.REDFISH, InstallInterface.GNOI])
-PASSWORD = "correct-horse-battery"  # noqa: S105 - made up
+PASSWORD = "correct-horse-battery"
 FLAVOR = {"bfcfgParameters": [f"ubuntu_PASSWORD={PASSWORD}"]}
 PUBLIC: tuple[type[Object], ...] = (
     DPU, DPUNode, DPUNodeMaintenance, core.Event, core.Node, core.Pod, core.Role, core.RoleBinding, core.ConfigMap,

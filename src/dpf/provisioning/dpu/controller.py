@@ -8,7 +8,7 @@ are installed on the Node. Source: behaviour-provisioning.md section 5.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, Final
@@ -76,10 +76,12 @@ class DPUController(Reconciler[DPU, Snapshot]):
 
     def __init__(
         self, *, clusters: ClusterRegistry, driver: Driver, settings: Settings, clock: Clock,
+        closing: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._clusters = clusters
         self._driver = driver
         self._clock = clock
+        self._closing = tuple(closing)
         self._world = observe.World(
             clusters=clusters, installers=dict(driver.installers), leftovers=driver, usual=settings,
             places=Places(clusters.host.cache),
@@ -105,6 +107,11 @@ class DPUController(Reconciler[DPU, Snapshot]):
     async def drive(self, intent: Intent) -> Any:  # noqa: ANN401 - each intent names its answer
         """See `Driver.carry_out`."""
         return await self._driver.carry_out(intent)
+
+    async def aclose(self) -> None:
+        """Closes the connections to cards."""
+        for close in self._closing:
+            await close()
 
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """See `status.compute`."""

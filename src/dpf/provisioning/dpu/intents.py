@@ -5,7 +5,7 @@ Made by `phases`, carried out by `apply`, whose answers are the values at the en
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dpf.api.dpu import DPU
 from dpf.api.dpuflavor import DPUFlavor
@@ -32,11 +32,11 @@ class Prepare:
 
     Answers `Prepared` or `Unprepared`.
 
-    `with_agent`: an agent on the Arm cores reports to the host cluster.
+    `with_agent`: an agent on the Arm cores reports to the host cluster. The flavor may hold a password.
     """
 
     dpu: DPU
-    flavor: DPUFlavor
+    flavor: DPUFlavor = field(repr=False)
     cluster: Key
     host_name: str | None
     with_agent: bool

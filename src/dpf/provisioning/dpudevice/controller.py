@@ -98,6 +98,10 @@ class DPUDeviceController(Reconciler[DPUDevice, Snapshot]):
         """See `BMCs.carry_out`."""
         return await self._bmcs.carry_out(intent)
 
+    async def aclose(self) -> None:
+        """Closes the connections to BMCs."""
+        await self._bmcs.aclose()
+
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """See `status.compute`."""
         return status.compute(snapshot, applied, now)

@@ -57,10 +57,10 @@ class _Remembered:
     verified: str = ""
 
 
-def identity_source(issuer: Issuer) -> IdentitySource:
-    """Who we are to BMCs, for a `Transport`: from the cache, at each connection."""
+def identity_source(issuer: Issuer, secret: str = REDFISH_CLIENT_SECRET) -> IdentitySource:
+    """Who we are to BMCs (or to whom `secret` is for), for each connection: from the cache."""
     def current() -> tls.Identity | None:
-        shown = issuer.shown(REDFISH_CLIENT_SECRET)
+        shown = issuer.shown(secret)
         if shown is None:
             return None
         trusted, own = shown

@@ -77,6 +77,10 @@ class DPUDiscoveryController(Reconciler[DPUDiscovery, Snapshot]):
         """See `Scans.start`."""
         await self._scans.start(intent)
 
+    async def aclose(self) -> None:
+        """Ends the scans."""
+        await self._scans.aclose()
+
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """See `status.compute`."""
         return status.compute(snapshot, applied)

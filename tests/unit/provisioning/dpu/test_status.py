@@ -8,15 +8,14 @@ import pytest
 from tests.unit.provisioning.dpu import snapshots as given
 from tests.unit.provisioning.dpu.snapshots import a_condition, a_dpu, a_snapshot, ago
 
-from dpf.api.dpu import ConditionType, Phase
+from dpf.api.dpu import Phase
 from dpf.provisioning.dpu import plan as planner
 from dpf.provisioning.dpu import status
-from dpf.provisioning.dpu.decision import Update
+from dpf.provisioning.dpu.intents import Refused
 from dpf.provisioning.dpu.phases import table
 from dpf.provisioning.dpu.snapshot import Snapshot, Unknown
 from dpf.provisioning.hostpods.state import PodPhase, PodState
-from dpf.provisioning.install.port import Sight, Task, TaskState
-from dpf.runtime import conditions
+from dpf.provisioning.install.port import Activation, Sight, Task, TaskState
 from dpf.runtime.plan import Applied, Outcome, StepResult
 from dpf.runtime.reconciler import Verdict
 
@@ -96,13 +95,11 @@ def test_a_failure_is_told_in_ready_too() -> None:
     assert ready(verdict) == ("False", "Error", "DPU Cluster Config: Secret x cannot be deleted")
 
 
-def test_a_refusal_of_another_condition_is_told_in_ready_too() -> None:
-    snapshot = WAITING[Phase.OS_INSTALLING]
-    state = status._not_ready(
-        snapshot, Update(states={ConditionType.BFB_TRANSFERRED: conditions.false("Busy", "busy")}),
-        Phase.OS_INSTALLING, ConditionType.OS_INSTALLED,
-    )
-    assert (state.reason, state.message) == ("Busy", "OS Installing: busy")
+def test_a_refusal_is_told_in_ready_whatever_the_phase_works_towards() -> None:
+    sight = Sight(installed=("bfb.bfb", f"{given.NAME}-{given.UID}.cfg"), activation=Activation(is_active=False))
+    snapshot = a_snapshot(given.by_host(Phase.OS_INSTALLING, bfbFile="bfb.bfb"), sight=sight)
+    verdict = after(snapshot, Refused(why="the DMS is at work", busy=True))
+    assert ready(verdict) == ("False", "AnotherUpdateInProgress", "OS Installing: the DMS is at work")
 
 
 def test_a_pass_without_news_keeps_what_ready_says() -> None:
