@@ -29,9 +29,10 @@ class Refused(Exception):
 
 
 class Bare:
-    """One API server. Close it."""
+    """One API server, which knows its caller as `agent`. Close it."""
 
-    def __init__(self, server: str, tls: ssl.SSLContext) -> None:
+    def __init__(self, server: str, tls: ssl.SSLContext, agent: str = AGENT) -> None:
+        self._agent = agent
         self._server = server
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -67,7 +68,7 @@ class Bare:
         """The body of a 2xx answer. Raises Refused."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=POOL, ssl=self._tls)
-            self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": AGENT})
+            self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": self._agent})
         headers = {"Content-Type": type_}
         async with self._session.request(method, self._server + path, data=body, headers=headers) as response:
             raw = await response.read()

@@ -1,7 +1,8 @@
 """The engines of `python -m bench.services`: one etcd, a host API server and one for each DPU cluster, and charts.
 
 They run as the local platform runs them (`dpf.local`), with an audit log besides: the servers' own record of every
-write is what is measured. There is no Argo CD, controller manager or scheduler: nobody acts on what is written.
+write is what is measured. There is no Argo CD, controller manager or scheduler: nobody acts on what is written. The
+benchmark of provisioning uses them, too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from dpf.local import chartrepository, controlplane, parts
 from dpf.local.controlplane import LOOPBACK, ClusterFiles
 from dpf.local.pki import services as pki
 from dpf.local.platform import manifests, objects
+from dpf.local.platform.settings import InstallInterface
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.spec import ProcessSpec
 from dpf.local.supervisor.supervisor import Supervisor
@@ -38,7 +40,7 @@ HOST: Final = "host"
 AUDIT_LOG: Final = "audit.log"
 _READ: Final = re.compile('verb="(GET|LIST)"')
 _KIND: Final = re.compile(r'group="(\w+\.dpu\.nvidia\.com|argoproj\.io)"')
-_POLICY: Final = {
+WRITES: Final = {
     "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
     "rules": [
         {"level": "None", "verbs": ["get", "list", "watch"]},
@@ -81,11 +83,16 @@ class Engines:
 
 
 @asynccontextmanager
-async def running(folder: Path, dpu_clusters: int) -> AsyncIterator[Engines]:
-    """All of them in `folder` until the block ends, with CRDs, DPF's namespace and DPUClusters that are Ready."""
+async def running(
+    folder: Path, dpu_clusters: int, *, policy: Mapping[str, Any] = WRITES, interface: InstallInterface = "none",
+) -> AsyncIterator[Engines]:
+    """All of them in `folder` until the block ends, with CRDs, DPF's namespace and DPUClusters that are Ready.
+
+    `policy` is that of the audit log, `interface` how DPUs are installed.
+    """
     store, supervisor = controlplane.Store(folder=folder / "etcd"), Supervisor(folder)
     store.folder.mkdir(mode=0o700)
-    clusters = {name: _files(folder, name) for name in (HOST, *(f"dpu-{n}" for n in range(dpu_clusters)))}
+    clusters = {name: _files(folder, name, policy) for name in (HOST, *(f"dpu-{n}" for n in range(dpu_clusters)))}
     port = ports.find_free_port()
     serving = pki.ensure_serving(folder / "charts-pki", "charts", (LOOPBACK,), datetime.now(UTC))
     (folder / "charts").mkdir()
@@ -100,7 +107,7 @@ async def running(folder: Path, dpu_clusters: int) -> AsyncIterator[Engines]:
                 group.create_task(controlplane.wait_ready(cluster.server, ssl=tls, process=server))
         host = Bare(clusters[HOST].server, controlplane.admin_ssl(clusters[HOST]))
         try:
-            await _install(host, clusters, serving.authority.read_text())
+            await _install(host, clusters, serving.authority.read_text(), interface)
             yield Engines(
                 folder=folder, clusters=clusters, host=host, index=folder / "charts" / chartrepository.INDEX,
                 pids=tuple(pids),
@@ -112,11 +119,11 @@ async def running(folder: Path, dpu_clusters: int) -> AsyncIterator[Engines]:
         supervisor.stop_all()
 
 
-def _files(folder: Path, name: str) -> ClusterFiles:
+def _files(folder: Path, name: str, policy: Mapping[str, Any]) -> ClusterFiles:
     cluster = controlplane.write_cluster_files(
         folder / name, name=name, port=ports.find_free_port(), now=datetime.now(UTC)
     )
-    (cluster.folder / "audit.yaml").write_bytes(msgspec.json.encode(_POLICY))
+    (cluster.folder / "audit.yaml").write_bytes(msgspec.json.encode(policy))
     (cluster.folder / AUDIT_LOG).touch()
     return cluster
 
@@ -138,14 +145,16 @@ def _charts(folder: Path, serving: pki.ServingFiles, port: int) -> ProcessSpec:
     )
 
 
-async def _install(host: Bare, clusters: dict[str, ClusterFiles], authority: str) -> None:
+async def _install(
+    host: Bare, clusters: dict[str, ClusterFiles], authority: str, interface: InstallInterface,
+) -> None:
     client = HTTPClient(kubeconfig.load(str(clusters[HOST].admin_kubeconfig)))
     try:
         await manifests.ensure_crds(client, objects.crds(parts.find("argocd-crds")))
     finally:
         await client.aclose()
     await host.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.DPF_NAMESPACE}})
-    await host.apply(msgspec.json.decode(codec.encode(objects.operator_config())))
+    await host.apply(msgspec.json.decode(codec.encode(objects.operator_config(interface))))
     await host.apply(_object("v1", "ConfigMap", "argocd-tls-certs-cm", data={LOOPBACK: authority}))
     for name, cluster in clusters.items():
         if name != HOST:

@@ -1,4 +1,4 @@
-"""Our controllers in a process of their own, as `dpf run services` runs them, and what they cost."""
+"""Our controllers in a process of their own, as `dpf run` runs them, and what they cost."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ class Controllers:
         """Resident memory now."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
+    def peak_rss_mib(self) -> float:
+        """The most resident memory so far."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
     def metrics(self) -> dict[str, float]:
         """All series."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
@@ -58,12 +63,13 @@ def cpu_s(pid: int) -> float:
 
 @asynccontextmanager
 async def running(
-    kubeconfig: Path, log: Path, dpu_clusters: int, program: Sequence[str] = MODULE
+    kubeconfig: Path, log: Path, dpu_clusters: int, program: Sequence[str] = MODULE,
+    what: Sequence[str] = ("services",),
 ) -> AsyncIterator[Controllers]:
-    """`dpf run services`, from when all clusters are connected until the block ends. Raises TimeoutError."""
+    """`dpf run` with arguments `what`, from when all clusters are connected until the block ends. Raises TimeoutError."""
     port = ports.find_free_port()
     argv = [
-        sys.executable, *program, "run", "services", "--kubeconfig", str(kubeconfig), "--no-leader-elect",
+        sys.executable, *program, "run", *what, "--kubeconfig", str(kubeconfig), "--no-leader-elect",
         "--metrics-address", f"127.0.0.1:{port}",
     ]
     with log.open("ab") as file:

@@ -65,6 +65,10 @@ def main() -> None:
     help="Where BMCs reach the registry, unless the DPFOperatorConfig says so; default: where it listens.",
 )
 @click.option(
+    "--agent-api-server", default="", metavar="URL",
+    help="The host's API server as agents on DPUs reach it; default: what cluster-info says.",
+)
+@click.option(
     "--bfb-mirror", "bfb_mirrors", multiple=True, metavar="PREFIX=MIRROR",
     help="Download BFBs whose URL begins with PREFIX from MIRROR; may be given again.",
 )
@@ -73,7 +77,8 @@ def main() -> None:
 def run(
     controllers: str, manager: str | None, kubeconfig: str | None, metrics_address: str, leader_elect: bool,
     namespace: str, local_state: Path | None, repository_mirrors: tuple[str, ...], bfb_folder: Path,
-    bfb_registry_listen: str, bfb_registry_address: str, bfb_mirrors: tuple[str, ...], log_format: str, log_level: str,
+    bfb_registry_listen: str, bfb_registry_address: str, agent_api_server: str, bfb_mirrors: tuple[str, ...],
+    log_format: str, log_level: str,
 ) -> None:
     """Run CONTROLLERS against the host cluster until a signal; `cluster-manager` takes the MANAGER to run."""
     from dpf.local import errors
@@ -86,7 +91,7 @@ def run(
         options = Options(
             folder=bfb_folder, registry_host=host, registry_port=port,
             registry_address=bfb_registry_address or bfb_registry_listen,
-            mirrors=mirrors.parse(bfb_mirrors, mirrors.BFB),
+            agent_server=agent_api_server, mirrors=mirrors.parse(bfb_mirrors, mirrors.BFB),
         )
         factory = _factory(controllers, manager, local_state, mirrors.parse(repository_mirrors), options)
     except (errors.LocalError, mirrors.MirrorError) as error:

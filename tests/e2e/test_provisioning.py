@@ -114,7 +114,7 @@ def test_a_dpu_that_is_deleted_is_installed_again(installed: Platform) -> None:
 
 def test_without_their_set_the_dpus_and_their_nodes_go(installed: Platform) -> None:
     installed.kubectl("delete", "dpusets", "--all", "-n", NAMESPACE, "--timeout=90s")
-    assert get(installed, "dpus", "-n", NAMESPACE) == []
+    until(lambda: phases(installed) == [], lambda: describe(installed))
     assert get(installed, "nodes", dpu=True) == []
 
 

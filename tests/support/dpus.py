@@ -43,7 +43,7 @@ from dpf.provisioning.dpunode.controller import DPUNodeController
 from dpf.provisioning.dpuset.controller import DPUSetController
 from dpf.provisioning.hostpods.driver import HostPods
 from dpf.provisioning.install.memory import NEW, MemoryCard, MemoryInstaller, unreachable
-from dpf.provisioning.install.port import EVERYTHING, Boot, Card, InstallError, Order, Power, Sight, Silence, Topic
+from dpf.provisioning.install.port import EVERYTHING, Boot, Card, Component, InstallError, Order, Power, Sight, Silence, Topic
 from dpf.provisioning.join.joiner import Joiner
 from dpf.provisioning.maintenance.controller import DPUNodeMaintenanceController
 from dpf.runtime import conditions
@@ -418,8 +418,8 @@ class Stage:
 
 def finish(card: MemoryCard, versions: BFBVersions = VERSIONS) -> None:
     """The card has installed the bundle, and runs it."""
-    firmware = {**(card.sight.firmware or {}), "UEFI": versions.uefi, "BSP": versions.bsp}
-    card.finish(firmware=firmware)
+    updated = {Component.UEFI: versions.uefi or "", Component.BSP: versions.bsp or ""}
+    card.finish(firmware={**(card.sight.firmware or {}), **updated})
 
 
 def a_stage(

@@ -11,6 +11,7 @@ from typing import Any, Final
 import dpf
 from dpf.api import core
 from dpf.api.provisioning import InstallInterface
+from dpf.kube.client import Endpoint
 from dpf.provisioning.agentcsr.controller import AgentCSRController
 from dpf.provisioning.bfb.controller import BFBController
 from dpf.provisioning.bfb.download import Downloads
@@ -57,13 +58,15 @@ class Options:
     """What the command line says about installations.
 
     `folder` is the volume with the BFBs. The registry listens at `registry_host` and `registry_port`, and is reached at
-    `registry_address` (host and port) unless the DPFOperatorConfig says otherwise.
+    `registry_address` (host and port) unless the DPFOperatorConfig says otherwise. `agent_server` is the URL of the
+    host's API server as DPUs reach it; without it they are told what `cluster-info` says, or what we use ourselves.
     """
 
     folder: Path = Path("/bfb")
     registry_host: str = ""
     registry_port: int = 8443
     registry_address: str = ""
+    agent_server: str = ""
     mirrors: Mirrors = NONE
 
 
@@ -73,7 +76,7 @@ def build(world: World, options: Options | None = None) -> list[Reconciler[Any, 
     issuer = Issuer(world.host, world.namespace, world.clock, cache=clusters.host.cache)
     downloads = Downloads(Volume(chosen.folder), world.clock, mirrors=chosen.mirrors)
     return [
-        DPUClusterController(host=world.host, prober=HTTPProber()),
+        DPUClusterController(clusters=clusters, prober=HTTPProber()),
         BFBController(clusters=clusters, downloads=downloads, serving=_serving(world, chosen, issuer)),
         DPUSetController(clusters=clusters, clock=world.clock, version=dpf.__version__, dpf_namespace=world.namespace),
         _dpus(world, chosen, issuer),
@@ -109,13 +112,21 @@ def _dpus(world: World, options: Options, issuer: Issuer) -> DPUController:
     }
     driver = Driver(
         clusters=world.clusters, installers=installers, host_pods=HostPods(world.host, issuer), folder=options.folder,
-        joiner=Joiner(clusters=world.clusters, host=world.host, clock=world.clock), version=dpf.__version__,
+        joiner=Joiner(
+            clusters=world.clusters, host=world.host, clock=world.clock, agent_endpoint=_agent_endpoint(world, options),
+        ), version=dpf.__version__,
     )
     settings = Settings(version=dpf.__version__, registry=options.registry_address, folder=str(options.folder))
     return DPUController(
         clusters=world.clusters, driver=driver, settings=settings, clock=world.clock,
         closing=(transport.aclose, gnoi.aclose),
     )
+
+
+def _agent_endpoint(world: World, options: Options) -> Endpoint | None:
+    if not options.agent_server:
+        return None
+    return Endpoint(server=options.agent_server, ca_pem=world.host.endpoint.ca_pem)
 
 
 REGISTRY_SECRET: Final = "dpf-provisioning-registry-server-secret"  # noqa: S105 - a name

@@ -53,7 +53,7 @@ class Platform:
         """Let the controllers work until the block ends, as one process."""
         registry = ClusterRegistry(self.host)
         manager = Manager(registry, self.host, [
-            DPUClusterController(host=self.host, prober=HTTPProber()),
+            DPUClusterController(clusters=registry, prober=HTTPProber()),
             LocalClusterManager(host=self.host, control_plane=self.machine.planes()),
         ])
         registry.start()

@@ -109,7 +109,7 @@ class Stage:
 
     def _reconcilers(self, world: World) -> Sequence[Reconciler[Any, Any]]:
         return [
-            DPUClusterController(host=world.host, prober=self.prober),
+            DPUClusterController(clusters=world.registry, prober=self.prober),
             LocalClusterManager(host=world.host, control_plane=self.planes, connect=self.planes.client),
             StaticClusterManager(),
         ]

@@ -15,8 +15,10 @@ import pytest
 from tests.support import dpus as some
 from tests.support.clock import turns
 from tests.support.dpus import Stage
+from tests.support.world import NAMESPACE
 
 from dpf.api import names
+from dpf.api.dpu import DPU
 from dpf.api.dpunode import DPUNode
 from dpf.api.provisioning import DPUMode, InstallInterface
 from dpf.provisioning.install.port import (
@@ -169,7 +171,8 @@ async def test_16_18_another_card_answers(tmp_path: Path) -> None:
 
 def without(*fields: str) -> Callable[[Sight], Sight]:
     """A card that does not tell these."""
-    return lambda seen: dataclasses.replace(seen, **dict.fromkeys(fields))
+    nothing: dict[str, Any] = dict.fromkeys(fields)
+    return lambda seen: dataclasses.replace(seen, **nothing)
 
 
 def always(**facts: Any) -> Callable[[Sight], Sight]:
@@ -278,6 +281,28 @@ async def test_the_host_of_a_card_goes_away(tmp_path: Path) -> None:
     stage = some.a_stage(tmp_path, effect=NO_EFFECT, interface=GNOI)
     async with stage.controllers() as manager:
         await stage.work(manager)
-        await stage.host.delete(DPUNode, "worker-1", some.NAMESPACE)
+        await stage.host.delete(DPUNode, "worker-1", NAMESPACE)
         await stage.work(manager, until=lambda stage: not stage.dpus and not stage.left)
     assert stage.host.objects(DPUNode) == ()
+
+
+GARBAGE = ["", "no JSON", "[]", "null", '{"attempt": "two"}', '{"generation": 2, "attempt": 1, "last": "yesterday"}',
+           '{"generation": 2, "attempt": -100, "max": 100}', '{"failed": -100}', '{"failed": 1e400}']
+
+
+@pytest.mark.parametrize("value", GARBAGE)
+async def test_notes_that_somebody_has_spoiled(tmp_path: Path, value: str) -> None:
+    """Annotations are anybody's: what cannot be read counts as nothing tried, and gives nobody more attempts."""
+    stage = some.a_stage(tmp_path, effect=NO_EFFECT, secureBoot=True)
+    for name in (names.ARM_RESTART_TRACKER_ANNOTATION, names.INSTALL_TRACKER_ANNOTATION):
+        await stage.annotate(DPU, "worker-1-d1", name, value)
+    card = stage.cards["d1"]
+    stage.plays.installs = False
+    async with stage.controllers() as manager:
+        await stage.work(manager, until=stage.in_phase("OS Installing"))
+        for _ in range(4):
+            card.fail("worn out")
+            await stage.pass_time(manager, 10)
+        assert stage.told("Error")[1] == "FailToInstall"
+    assert [type(order) for order in card.orders].count(Restart) <= 2
+    assert len(card.installs) <= 2

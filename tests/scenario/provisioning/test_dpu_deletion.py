@@ -12,7 +12,7 @@ from tests.support.world import NAMESPACE
 
 from dpf.api import core
 from dpf.api.dpu import DPU
-from dpf.api.meta import Key
+from dpf.api.meta import Key, ObjectMeta
 from dpf.api.provisioning import InstallInterface
 from dpf.kube import errors
 from dpf.kube.memory import Request
@@ -198,7 +198,7 @@ async def test_a_namesake_gets_its_own_configuration(tmp_path: Path, interface: 
         await stage.delete()
         await stage.work(manager, until=lambda stage: not stage.dpus and not stage.left)
         stage.host.add(DPU(
-            metadata=some.ObjectMeta(name="worker-1-d1", namespace=NAMESPACE, uid=some.uid_of("second")),
+            metadata=ObjectMeta(name="worker-1-d1", namespace=NAMESPACE, uid=some.uid_of("second")),
             spec=some.a_dpu(nodeEffect={"noEffect": True}).spec,
         ))
         await stage.work(manager)

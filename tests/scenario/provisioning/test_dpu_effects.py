@@ -33,8 +33,7 @@ def host_node(stage: Stage, name: str = "worker-1") -> core.Node:
 
 def taints(stage: Stage) -> list[str]:
     """Keys of the taints of the first host."""
-    spec = host_node(stage).spec
-    return [taint.key for taint in (spec.taints if spec is not None else None) or ()]
+    return [taint.key for taint in host_node(stage).spec.taints or ()]
 
 
 async def test_16_38_the_host_is_drained_by_default(tmp_path: Path) -> None:
@@ -48,8 +47,7 @@ async def test_16_38_the_host_is_drained_by_default(tmp_path: Path) -> None:
     cordoned: list[tuple[str, bool]] = []
 
     def look(_request: Request) -> None:
-        spec = host_node(stage).spec
-        cordoned.append((stage.phases["worker-1-d1"], bool(spec is not None and spec.unschedulable)))
+        cordoned.append((stage.phases["worker-1-d1"], bool(host_node(stage).spec.unschedulable)))
 
     stage.host.after_write = look
     async with stage.controllers() as manager:

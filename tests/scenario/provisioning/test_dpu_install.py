@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -259,11 +260,11 @@ async def test_16_47_an_activation_fails(tmp_path: Path, outcome: Outcome) -> No
     card = stage.cards["d1"]
     async with stage.controllers() as manager:
         for count in (1, 2):
-            begun = count
-            await stage.work(manager, until=lambda stage, begun=begun: len(stage.cards["d1"].installs) == begun)
+            await stage.work(manager, until=lambda stage: stage.cards["d1"].is_busy)
+            assert len(card.installs) == count
             card.fail("the flash is worn out", outcome)
             assert card.sight.activation is not None
-            card.set(activation=some.dataclasses.replace(card.sight.activation, count=count))
+            card.set(activation=dataclasses.replace(card.sight.activation, count=count))
             await stage.pass_time(manager, 30)
         why = f"{outcome}: the flash is worn out"
         assert stage.told("OSInstalled") == ("False", "FailToInstall", why)

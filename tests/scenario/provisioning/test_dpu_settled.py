@@ -14,9 +14,11 @@ from tests.support.world import NAMESPACE
 
 from dpf.api import core
 from dpf.api.dpu import DPU
+from dpf.api.dpucluster import DPUCluster
+from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.dpuset import DPUSet
-from dpf.api.meta import Key
+from dpf.api.meta import Key, ObjectMeta
 from dpf.api.provisioning import InstallInterface
 from dpf.kube import errors
 from dpf.kube.memory import Request
@@ -163,7 +165,7 @@ async def test_16_56_a_dpu_in_error(tmp_path: Path, interface: InstallInterface)
 def renewed(dpu: DPU) -> DPU:
     """Another object of the same name."""
     return DPU(
-        metadata=some.ObjectMeta(name=dpu.metadata.name, namespace=NAMESPACE, uid=some.uid_of("another")),
+        metadata=ObjectMeta(name=dpu.metadata.name, namespace=NAMESPACE, uid=some.uid_of("another")),
         spec=dpu.spec,
     )
 
@@ -175,7 +177,7 @@ async def test_16_57_the_dpucluster_goes_first(tmp_path: Path, how: str) -> None
     async with stage.controllers() as manager:
         await stage.work(manager)
         if how == "the object is gone":
-            await stage.host.delete(some.DPUCluster, some.CLUSTER, NAMESPACE)
+            await stage.host.delete(DPUCluster, some.CLUSTER, NAMESPACE)
             stage.world.registry.remove(key)
         else:
             silence(stage)
@@ -222,7 +224,7 @@ async def test_16_17_a_dpuset_selects_less(tmp_path: Path) -> None:
     async with stage.controllers() as manager:
         await stage.work(manager, until=lambda stage: len(stage.dpus) == 2 and stage.is_over())
         assert sorted(stage.nodes()) == ["worker-1-d1", "worker-2-d2"]
-        await stage.host.patch(some.DPUNode, "worker-1", NAMESPACE, patch={"metadata": {"labels": {"stays": "yes"}}})
+        await stage.host.patch(DPUNode, "worker-1", NAMESPACE, patch={"metadata": {"labels": {"stays": "yes"}}})
         await stage.patch(DPUSet, dpusets.SET, dpuNodeSelector={"matchLabels": {"stays": "yes"}})
         await stage.work(manager, until=lambda stage: list(stage.dpus) == ["worker-1-d1"])
         await stage.work(manager)

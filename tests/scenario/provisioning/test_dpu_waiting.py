@@ -19,6 +19,7 @@ from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpunode import DPUNode
+from dpf.api.meta import ObjectMeta
 from dpf.api.provisioning import InstallInterface
 from dpf.runtime.manager import Manager
 
@@ -59,7 +60,7 @@ async def test_16_24_a_card_whose_clock_is_off_is_waited_for(tmp_path: Path) -> 
 
 async def test_16_25_no_bridge_to_the_out_of_band_ports(tmp_path: Path) -> None:
     node = core.Node(
-        metadata=some.ObjectMeta(name="worker-1", labels={BRIDGE: "false"}),
+        metadata=ObjectMeta(name="worker-1", labels={BRIDGE: "false"}),
         status=core.NodeStatus(addresses=[core.NodeAddress(type="InternalIP", address="10.0.0.1")]),
     )
     stage = some.a_stage(tmp_path, node, interface=GNOI, effect={"noEffect": True})
@@ -210,6 +211,12 @@ async def test_16_28_a_restart_in_the_middle_keeps_all_places(tmp_path: Path) ->
     assert set(stage.installs.values()) == {1}
 
 
+def cluster_of(dpu: DPU) -> str | None:
+    """Name of the DPUCluster of a DPU."""
+    assert dpu.spec is not None
+    return dpu.spec.cluster.name if dpu.spec.cluster is not None else None
+
+
 async def test_16_51_the_fuller_cluster_fills_first(tmp_path: Path) -> None:
     clusters = [some.a_cluster(name, max_nodes=10) for name in ("a", "b")]
     full, broken = some.a_cluster("full", max_nodes=1), some.a_cluster("broken", phase="NotReady")
@@ -227,8 +234,7 @@ async def test_16_51_the_fuller_cluster_fills_first(tmp_path: Path) -> None:
         for number in range(10, 23):
             stage.host.add(some.a_dpu(number, cluster=None))
             await manager.settle()
-            cluster = stage.dpu(f"worker-{number}-d{number}").spec.cluster  # type: ignore[union-attr]
-            given.append(cluster.name if cluster is not None else None)
+            given.append(cluster_of(stage.dpu(f"worker-{number}-d{number}")))
         assert given == [*["b"] * 5, *["a"] * 7, None]
         assert stage.told("Initialized", "worker-22-d22") == (
             "False", "DPUClusterNotAllocated",
@@ -238,10 +244,7 @@ async def test_16_51_the_fuller_cluster_fills_first(tmp_path: Path) -> None:
         )
         await stage.patch_status(DPUCluster, "broken", {"phase": "Ready"})
         await manager.settle()
-        spec = stage.dpu("worker-22-d22").spec
-        assert spec is not None
-        assert spec.cluster is not None
-        assert spec.cluster.name == "broken"
+        assert cluster_of(stage.dpu("worker-22-d22")) == "broken"
 
 
 async def test_many_at_once_never_overfill_a_cluster(tmp_path: Path) -> None:
@@ -253,8 +256,8 @@ async def test_many_at_once_never_overfill_a_cluster(tmp_path: Path) -> None:
     stage.plays.installs = False
     async with stage.controllers() as manager:
         await manager.settle()
-    given = [d.spec.cluster.name for d in stage.dpus.values() if d.spec is not None and d.spec.cluster is not None]
-    assert sorted(given) == [*["a"] * 4, *["b"] * 4]
+    given = [cluster_of(dpu) for dpu in stage.dpus.values()]
+    assert sorted(map(str, given)) == [*["None"] * 2, *["a"] * 4, *["b"] * 4]
 
 
 async def test_the_platform_is_being_upgraded(tmp_path: Path) -> None:

@@ -271,6 +271,25 @@ async def test_device_with_a_dpu_on_it_stays() -> None:
         assert devices(world)["mt2402xz0f7x"].metadata.deletionTimestamp is None, "registered anew"
 
 
+async def test_a_host_that_is_given_to_a_namespace_moves_there_once_its_dpus_are_gone() -> None:
+    world = a_stage()
+    async with running(world) as manager:
+        device = "worker1-0000-04-00"
+        world.host.add(DPU(
+            metadata=ObjectMeta(name=device, namespace=NAMESPACE),
+            spec=DPUSpec(dpuNodeName="worker1", dpuDeviceName=device, serialNumber=device, dpuFlavor="f"),
+        ))
+        label = {"metadata": {"labels": {f"{P}dpunode-namespace": "customer"}}}
+        await world.host.patch(core.Node, "worker1", patch=label)
+        await manager.settle()
+        assert {d.metadata.namespace for d in world.host.objects(DPUNode)} == {NAMESPACE}
+        await world.host.delete(DPU, "worker1-0000-04-00", NAMESPACE)
+        await manager.settle()
+        assert {d.metadata.namespace for d in world.host.objects(DPUNode)} == {"customer"}
+        assert {d.metadata.namespace for d in world.host.objects(DPUDevice)} == {"customer"}
+        assert set(devices(world)) == {"worker1-0000-04-00", "mt2402xz0f7x"}
+
+
 async def test_settled_hosts_and_heartbeats_cause_no_write_and_no_request() -> None:
     world = a_stage(a_host("worker1"), core.Node(metadata=ObjectMeta(name="worker2")))
     async with running(world) as manager:

@@ -58,7 +58,7 @@ class Stage:
 
     def _reconcilers(self, world: World) -> Sequence[Reconciler[Any, Any]]:
         return [
-            DPUClusterController(host=world.host, prober=self.prober), KamajiClusterManager(host=world.host),
+            DPUClusterController(clusters=world.registry, prober=self.prober), KamajiClusterManager(host=world.host),
         ]
 
     async def pass_time(self, manager: Manager, seconds: float, *, step_s: float = 1.0) -> None:

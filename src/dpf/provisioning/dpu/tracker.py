@@ -35,8 +35,9 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(dpu: DPU) -> Tracker:
-    """Failed installations of this DPU."""
-    return _decode(dpu, names.INSTALL_TRACKER_ANNOTATION, Tracker) or Tracker()
+    """Failed installations of this DPU; nobody gets more attempts by a note that he has written himself."""
+    found = _decode(dpu, names.INSTALL_TRACKER_ANNOTATION, Tracker)
+    return found if found is not None and found.failed >= 0 else Tracker()
 
 
 def restarts(dpu: DPU) -> Restarts:
@@ -51,7 +52,8 @@ def restarts(dpu: DPU) -> Restarts:
 def remember(dpu: DPU, what: Tracker | Restarts, because: str) -> Patch:
     """Write it down, conditional on the version that was read."""
     name = names.INSTALL_TRACKER_ANNOTATION if isinstance(what, Tracker) else names.ARM_RESTART_TRACKER_ANNOTATION
-    metadata: dict[str, Any] = {"annotations": {name: msgspec.json.encode(what).decode()}}
+    note = {name: msgspec.json.encode(what).decode()}
+    metadata: dict[str, Any] = {"resourceVersion": dpu.metadata.resourceVersion, "annotations": note}
     return Patch(kind=DPU, key=object_key(dpu), patch={"metadata": metadata}, because=because)
 
 

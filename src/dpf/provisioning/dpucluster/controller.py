@@ -8,19 +8,27 @@ Source: behaviour-provisioning.md section 12.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from dpf.api import names
 from dpf.api.core import Secret
+from dpf.api.dpu import DPU
 from dpf.api.dpucluster import ConditionType, DPUCluster
-from dpf.kube.client import Client
+from dpf.api.meta import Key, object_key
+from dpf.kube.clusters import ClusterRegistry
 from dpf.provisioning.dpucluster import observe, status
 from dpf.provisioning.dpucluster import plan as planner
 from dpf.provisioning.dpucluster.plan import Snapshot
 from dpf.provisioning.dpucluster.prober import Prober
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
+
+
+BY_CLUSTER: Final = "dpucluster-dpus"
+"""DPUs by `namespace/name` of their DPUCluster."""
 
 
 class DPUClusterController(Reconciler[DPUCluster, Snapshot]):
@@ -36,20 +44,24 @@ class DPUClusterController(Reconciler[DPUCluster, Snapshot]):
         Permission(kind=DPUCluster, verbs=("get", "list", "watch", "patch"), subresources=("status", "finalizers")),
         # Read one by one and fresh (behaviour-service.md 1.2), so that no right to list Secrets is needed.
         Permission(kind=Secret, verbs=("get",)),
+        Permission(kind=DPU, verbs=("list", "watch")),
     )
 
-    def __init__(self, *, host: Client, prober: Prober) -> None:
-        self._host = host
+    def __init__(self, *, clusters: ClusterRegistry, prober: Prober) -> None:
+        self._clusters = clusters
         self._prober = prober
 
     @property
     def watches(self) -> Sequence[Watch]:
-        """None beside the DPUClusters themselves: a manager reports through the condition `Created`."""
-        return ()
+        """DPUs that come to a cluster or leave it; a manager reports through the condition `Created`."""
+        return (Watch(kind=DPU, maps=_clusters_of, indexes={BY_CLUSTER: lambda dpu: map(str, _clusters_of(None, dpu))}),)
 
     async def observe(self, root: DPUCluster) -> Snapshot:
-        """The kubeconfig Secret and the answer of the API server."""
-        return await observe.snapshot(root, host=self._host, prober=self._prober)
+        """The kubeconfig Secret, the answer of the API server, and how many DPUs belong to the cluster."""
+        host = self._clusters.host
+        seen = await observe.snapshot(root, host=host.client, prober=self._prober)
+        count = len(host.cache.store(DPU).keys_by_index(BY_CLUSTER, str(object_key(root))))
+        return replace(seen, nodes_count=count)
 
     def plan(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
         """When to look again."""
@@ -62,3 +74,16 @@ class DPUClusterController(Reconciler[DPUCluster, Snapshot]):
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """Phase, version and Ready."""
         return status.compute(snapshot, now)
+
+
+def _clusters_of(old: DPU | None, new: DPU | None) -> Iterable[Key]:
+    """The clusters that a DPU has come to, or has left."""
+    before, after = (_cluster_of(dpu) if dpu is not None else None for dpu in (old, new))
+    return [key for key in (before, after) if key is not None] if before != after else []
+
+
+def _cluster_of(dpu: DPU) -> Key | None:
+    cluster = dpu.spec.cluster if dpu.spec is not None else None
+    if cluster is None or not cluster.name:
+        return None
+    return Key(cluster.namespace or dpu.metadata.namespace or "", cluster.name)

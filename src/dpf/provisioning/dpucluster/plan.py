@@ -20,7 +20,7 @@ CHECK_UNREADY_EVERY_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`health` is None where there is nothing to ask yet: the manager has never reported the cluster as created.
+    """`nodes_count` is how many DPUs belong to it. `health` is None where there is nothing to ask yet: the manager has never reported the cluster as created.
 
     `server` is the URL of its API server, "" while unknown.
     """
@@ -28,6 +28,7 @@ class Snapshot:
     cluster: DPUCluster
     health: Health | None = None
     server: str = ""
+    nodes_count: int = 0
 
 
 def plan(snapshot: Snapshot) -> Plan:

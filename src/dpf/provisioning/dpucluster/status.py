@@ -24,7 +24,7 @@ def compute(snapshot: Snapshot, now: datetime) -> Verdict:
     if snapshot.cluster.metadata.deletionTimestamp:
         return Verdict(states={ConditionType.READY: _deleting()})
     phase = planner.phase(snapshot)
-    fields: dict[str, Any] = {"phase": str(phase)}
+    fields: dict[str, Any] = {"phase": str(phase), "nodesCount": snapshot.nodes_count}
     if isinstance(snapshot.health, Healthy):
         fields["version"] = snapshot.health.version
     return Verdict(states={ConditionType.READY: ready(snapshot, phase, now)}, fields=fields)

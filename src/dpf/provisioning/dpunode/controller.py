@@ -44,6 +44,7 @@ class DPUNodeController(Reconciler[DPUNode, Snapshot]):
         ConditionType.DPU_NODE_NODE_EFFECT_IN_PROGRESS, ConditionType.DPU_NODE_REBOOT_IN_PROGRESS,
     )
     observes_generation = False
+    keeps_unseen_conditions = False
     permissions: ClassVar[Sequence[Permission]] = (
         Permission(kind=DPUNode, verbs=(*_READ, "patch", "delete"), subresources=("status", "finalizers")),
         Permission(kind=DPUDevice, verbs=(*_READ, "delete")),

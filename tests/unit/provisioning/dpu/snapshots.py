@@ -87,7 +87,8 @@ def a_device(*, labels: Mapping[str, str] | None = None, ready: bool = True, **m
 def a_bfb(phase: str = "Ready", **status: Any) -> BFB:
     versions = {"bsp": "4.9.1", "doca": "2.9.1", "uefi": "4.9.1-11", "atf": "v2.2"}
     return msgspec.convert({
-        "metadata": {"name": "bfb", "namespace": NAMESPACE}, "spec": {"url": "https://example.com/b/bf-bundle-2.9.1.bfb"},
+        "metadata": {"name": "bfb", "namespace": NAMESPACE},
+        "spec": {"url": "https://example.com/b/bf-bundle-2.9.1.bfb"},
         "status": {"phase": phase, "fileName": "bfb.bfb", "versions": versions, **status},
     }, BFB)
 

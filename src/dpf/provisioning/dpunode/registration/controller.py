@@ -14,9 +14,10 @@ from typing import ClassVar
 
 from dpf.api import core, names
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig
+from dpf.api.dpu import DPU
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
-from dpf.api.meta import Key
+from dpf.api.meta import Key, object_key
 from dpf.kube.cache import Cache
 from dpf.kube.clusters import ClusterRegistry
 from dpf.provisioning.dpunode import interface
@@ -29,6 +30,10 @@ from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 _READ = ("get", "list", "watch")
 BY_DPUNODE = "registration-dpunode"
 """DPUDevices by the DPUNode that their label names."""
+BY_NODE = "registration-node"
+"""DPUNodes by the Node that owns them."""
+ON_DPUNODE = "registration-dpus"
+"""DPUs by `namespace/name` of their DPUNode."""
 
 
 class DPURegistrationController(Reconciler[core.Node, Snapshot]):
@@ -40,7 +45,8 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
     observes_generation = False
     permissions: ClassVar[Sequence[Permission]] = (
         Permission(kind=core.Node, verbs=_READ),
-        Permission(kind=DPUNode, verbs=(*_READ, "create", "patch")),
+        Permission(kind=DPUNode, verbs=(*_READ, "create", "patch", "delete")),
+        Permission(kind=DPU, verbs=_READ),
         Permission(kind=DPUDevice, verbs=(*_READ, "create", "patch")),
         Permission(kind=DPFOperatorConfig, verbs=_READ),
     )
@@ -53,7 +59,8 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
     def watches(self) -> Sequence[Watch]:
         """What was registered, when it changes or goes; how cards are found at all."""
         return (
-            Watch(kind=DPUNode, maps=self._of_dpunode),
+            Watch(kind=DPUNode, maps=self._of_dpunode, indexes={BY_NODE: _nodes_of}),
+            Watch(kind=DPU, maps=self._of_dpu, indexes={ON_DPUNODE: _dpunode_of}),
             Watch(kind=DPUDevice, maps=self._of_device, indexes={BY_DPUNODE: _by_dpunode}),
             Watch(kind=DPFOperatorConfig, maps=self._of_config),
         )
@@ -64,16 +71,20 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
 
     async def observe(self, root: core.Node) -> Snapshot:
         """What is registered, from the cache. Raises kube.errors.NotSynced."""
-        cache = self._cache
+        cache, namespace = self._cache, features.namespace_of(root, self._namespace)
         dpunode = features.dpunode_name(root.metadata.name)
-        named = (Key(self._namespace, features.device_name(dpunode, card)) for card in features.cards(root))
+        former = tuple(
+            d for d in cache.by_index(DPUNode, BY_NODE, root.metadata.name) if d.metadata.namespace != namespace
+        )
+        named = (Key(namespace, features.device_name(dpunode, card)) for card in features.cards(root))
         devices = {d.metadata.name: d for d in cache.by_index(DPUDevice, BY_DPUNODE, dpunode)}
         devices |= {d.metadata.name: d for key in named if (d := cache.get(DPUDevice, key)) is not None}
         configs = cache.list(DPFOperatorConfig)
         return Snapshot(
-            node=root, namespace=self._namespace, dpunode=cache.get(DPUNode, Key(self._namespace, dpunode)),
+            node=root, namespace=namespace, dpunode=cache.get(DPUNode, Key(namespace, dpunode)), former=former,
+            occupied=tuple(str(object_key(d)) for d in former if self._has_dpus(object_key(d))),
             interface=interface.interface_of(configs[0] if configs else None),
-            devices=tuple(d for _, d in sorted(devices.items()) if d.metadata.namespace == self._namespace),
+            devices=tuple(d for _, d in sorted(devices.items()) if d.metadata.namespace == namespace),
         )
 
     def plan(self, snapshot: Snapshot, now: datetime) -> Plan:  # noqa: ARG002 - the contract
@@ -104,13 +115,35 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
         if old is not None and new is not None and old.metadata.labels == new.metadata.labels:
             return ()
         dpunodes = {name for device in (old, new) if device is not None for name in _by_dpunode(device)}
-        found = (self._cache.get(DPUNode, Key(self._namespace, name)) for name in sorted(dpunodes))
+        namespaces = {device.metadata.namespace or "" for device in (old, new) if device is not None}
+        found = (self._cache.get(DPUNode, Key(ns, name)) for ns in sorted(namespaces) for name in sorted(dpunodes))
         return [key for dpunode in found if dpunode is not None for key in self._of_dpunode(None, dpunode)]
+
+    def _of_dpu(self, old: DPU | None, new: DPU | None) -> Iterable[Key]:
+        """The last one that goes may have held its host in a namespace that it should leave."""
+        if old is None or new is not None:
+            return ()
+        keys = (Key(*where.split("/", 1)) for where in _dpunode_of(old))
+        found = [dpunode for key in keys if (dpunode := self._cache.get(DPUNode, key)) is not None]
+        return [key for dpunode in found for key in self._of_dpunode(None, dpunode)]
+
+    def _has_dpus(self, dpunode: Key) -> bool:
+        return bool(self._cache.store(DPU).keys_by_index(ON_DPUNODE, str(dpunode)))
 
     def _of_config(self, old: DPFOperatorConfig | None, new: DPFOperatorConfig | None) -> Iterable[Key]:
         if interface.interface_of(old) == interface.interface_of(new):
             return ()
         return self._cache.store(core.Node).keys()
+
+
+def _nodes_of(dpunode: DPUNode) -> Iterable[str]:
+    """The Node that owns a DPUNode: one that somebody made by hand is nobody's to move."""
+    return [owner.name for owner in dpunode.metadata.ownerReferences or () if owner.kind == "Node"]
+
+
+def _dpunode_of(dpu: DPU) -> Iterable[str]:
+    name = dpu.spec.dpuNodeName if dpu.spec is not None else ""
+    return (str(Key(dpu.metadata.namespace or "", name)),) if name else ()
 
 
 def _by_dpunode(device: DPUDevice) -> Iterable[str]:

@@ -48,6 +48,11 @@ def cards(node: core.Node) -> tuple[Card, ...]:
     return tuple(by_address[address] for address in sorted(by_address))
 
 
+def namespace_of(node: core.Node, usual: str) -> str:
+    """Where the cards of `node` are registered: in the namespace that its label gives them to, or in the usual one."""
+    return (node.metadata.labels or {}).get(names.DPUNODE_NAMESPACE_LABEL) or usual
+
+
 def dpunode_name(node: str) -> str:
     """The DPUNode of a Node, within the limit of its kind."""
     return fit(node.lower(), DPUNODE_NAME_LIMIT)

@@ -1,7 +1,8 @@
 """What one pass over a Node decides: which DPUDevices and which DPUNode there have to be. Pure.
 
 Cards are added and never taken away: a card that is being installed is not there for the host for a while. They go with
-their Node, through the DPUNode, or when somebody deletes them.
+their Node, through the DPUNode, or when somebody deletes them. A host that is given to another namespace (a label of
+its Node) leaves its former one first, and only once no DPU is there any more: no card belongs to two.
 """
 
 from __future__ import annotations
@@ -17,21 +18,27 @@ from dpf.api.meta import ObjectMeta, OwnerReference, object_key
 from dpf.api.provisioning import InstallInterface
 from dpf.provisioning.dpunode.registration import features
 from dpf.provisioning.dpunode.registration.features import Card
-from dpf.runtime.plan import Action, Apply, Patch, Plan, Step
+from dpf.runtime.plan import Action, Apply, Delete, Finding, Patch, Plan, Severity, Step
 
 DEVICES: Final = "Devices"
 DPUNODE: Final = "DPUNode"
+FORMER: Final = "Former"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`devices` are the DPUDevices that may stand for a card of the Node: by their place, or by their name."""
+    """`devices` are the DPUDevices that may stand for a card of the Node: by their place, or by their name.
+
+    `former` are DPUNodes of the same Node in other namespaces, `occupied` those of them that still have DPUs.
+    """
 
     node: core.Node
     namespace: str
     interface: InstallInterface
     dpunode: DPUNode | None = None
     devices: tuple[DPUDevice, ...] = ()
+    former: tuple[DPUNode, ...] = ()
+    occupied: tuple[str, ...] = ()
 
 
 def plan(snapshot: Snapshot) -> Plan:
@@ -39,10 +46,25 @@ def plan(snapshot: Snapshot) -> Plan:
     found = tuple(card for card in features.cards(snapshot.node) if not is_elsewhere(snapshot, card))
     if not found or snapshot.interface is InstallInterface.REDFISH or _is_going(snapshot):
         return Plan()
+    if snapshot.former:
+        return Plan(steps=(_leaving(snapshot),))
     return Plan(steps=(
         Step(name=DEVICES, actions=tuple(_devices(snapshot, found))),
         Step(name=DPUNODE, actions=tuple(_dpunode(snapshot, found))),
     ))
+
+
+def _leaving(snapshot: Snapshot) -> Step:
+    """The host leaves its former namespace; what is still used there is waited for."""
+    where = f"Node {snapshot.node.metadata.name} belongs to namespace {snapshot.namespace}"
+    gone = tuple(
+        Delete(kind=DPUNode, key=object_key(one), uid=one.metadata.uid, because=f"{where} now")
+        for one in snapshot.former
+        if one.metadata.deletionTimestamp is None and str(object_key(one)) not in snapshot.occupied
+    )
+    waits = "; ".join(f"DPUNode {key} still has DPUs" for key in snapshot.occupied) or "the former DPUNode is going"
+    finding = Finding(severity=Severity.BLOCKED, message=f"{where}: {waits}. Next step: delete them there")
+    return Step(name=FORMER, actions=gone, findings=(finding,))
 
 
 def known(snapshot: Snapshot, card: Card) -> DPUDevice | None:

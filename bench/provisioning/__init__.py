@@ -1,0 +1,1 @@
+"""Benchmark of provisioning on real engines: BMCs without latency, from one DPUSet to DPUs that are Ready."""
