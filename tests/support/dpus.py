@@ -43,7 +43,18 @@ from dpf.provisioning.dpunode.controller import DPUNodeController
 from dpf.provisioning.dpuset.controller import DPUSetController
 from dpf.provisioning.hostpods.driver import HostPods
 from dpf.provisioning.install.memory import NEW, MemoryCard, MemoryInstaller, unreachable
-from dpf.provisioning.install.port import EVERYTHING, Boot, Card, Component, InstallError, Order, Power, Sight, Silence, Topic
+from dpf.provisioning.install.port import (
+    EVERYTHING,
+    Boot,
+    Card,
+    Component,
+    InstallError,
+    Order,
+    Power,
+    Sight,
+    Silence,
+    Topic,
+)
 from dpf.provisioning.join.joiner import Joiner
 from dpf.provisioning.maintenance.controller import DPUNodeMaintenanceController
 from dpf.runtime import conditions

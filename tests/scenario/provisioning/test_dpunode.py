@@ -275,7 +275,7 @@ async def test_a_host_that_is_given_to_a_namespace_moves_there_once_its_dpus_are
     world = a_stage()
     async with running(world) as manager:
         device = "worker1-0000-04-00"
-        world.host.add(DPU(
+        world.host.add(core.Namespace(metadata=ObjectMeta(name="customer")), DPU(
             metadata=ObjectMeta(name=device, namespace=NAMESPACE),
             spec=DPUSpec(dpuNodeName="worker1", dpuDeviceName=device, serialNumber=device, dpuFlavor="f"),
         ))

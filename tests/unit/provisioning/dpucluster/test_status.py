@@ -29,7 +29,7 @@ def test_a_healthy_cluster_is_ready_and_tells_its_version() -> None:
     verdict = status.compute(
         Snapshot(cluster=a_dpucluster(phase="Creating", conditions=(CREATED,)), health=HEALTHY, server=SERVER), NOW
     )
-    assert verdict.fields == {"phase": "Ready", "version": "v1.36.3"}
+    assert verdict.fields == {"phase": "Ready", "version": "v1.36.3", "nodesCount": 0}
     assert verdict.states["Ready"] == State(
         status="True", reason="HealthCheckPassed", message=f"The API server at {SERVER} answers (v1.36.3)"
     )
@@ -37,7 +37,8 @@ def test_a_healthy_cluster_is_ready_and_tells_its_version() -> None:
 
 def test_a_version_once_seen_is_kept_while_the_server_is_away() -> None:
     cluster = a_dpucluster(phase="Ready", conditions=(CREATED,))
-    assert status.compute(Snapshot(cluster=cluster, health=DOWN), NOW).fields == {"phase": "NotReady"}
+    found = status.compute(Snapshot(cluster=cluster, health=DOWN, nodes_count=3), NOW)
+    assert found.fields == {"phase": "NotReady", "nodesCount": 3}
 
 
 def test_a_failed_health_check_says_where_why_since_when_and_what_next() -> None:
@@ -110,7 +111,7 @@ def test_a_silent_manager_is_named(type_: str, words: str) -> None:
 @pytest.mark.parametrize("type_", ["mykamaji", "/x", "x/", "a b/c", "KAMAJI", ""])
 def test_a_type_without_a_manager_fails_and_names_the_managers(type_: str) -> None:
     verdict = status.compute(Snapshot(cluster=a_dpucluster(type_)), NOW)
-    assert verdict.fields == {"phase": "Failed"}
+    assert verdict.fields == {"phase": "Failed", "nodesCount": 0}
     assert verdict.states["Ready"].reason == "Failure"
     assert verdict.states["Ready"].message.endswith("one of: dpf/local, kamaji, static or <vendor>/<name>")
 
