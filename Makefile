@@ -24,7 +24,7 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 parts: setup ## find, download or build the engines (API server, etcd, Argo CD, ...)
 	@$(BIN)/dpfctl local parts
 
-demo: setup ## bring up the local platform, run a DPUService and a DPUDeployment on emulated DPUs
+demo: setup ## bring up the local platform, install its DPUs, run a DPUService and a DPUDeployment on them
 	@$(BIN)/python -m tools.demo
 
 test: check unit conformance integration e2e ## every check and every test

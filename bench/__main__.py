@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-AREAS = ("kube", "reconcile", "pure", "cli", "services", "platform")
+AREAS = ("kube", "reconcile", "pure", "cli", "services", "provisioning", "platform")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -1,9 +1,11 @@
 """`make demo`: the main job as a user would do it, with the same programs: dpfctl and kubectl.
 
-Brings up the local platform, applies the DPUService of the development guide (examples/000-dummydpuservice.yaml) and
-the DPUDeployment of the users' guide (examples/003-producer-consumer.yaml), updates it, and shows what runs where.
-Provisioning and chains are not in this release: for them `tools.standin` speaks meanwhile, and only for them. Leaves
-the platform running.
+Brings up the local platform with emulated hardware, installs the DPUs from a BFB, a DPUFlavor and a DPUSet until they
+are Ready Nodes, and deploys the DPUService of the development guide (examples/000-dummydpuservice.yaml). With DPUs that
+are installed through their hosts (`INSTALL_INTERFACE=gnoi`, the default) it goes on with the DPUDeployment of the
+users' guide (examples/003-producer-consumer.yaml), which installs them anew for a tenant, and updates it. With
+`INSTALL_INTERFACE=redfish` the DPUs are found and installed by their BMCs. Chains are not in this release: for them
+`tools.standin` speaks meanwhile. Leaves the platform running.
 """
 
 from __future__ import annotations
@@ -19,11 +21,16 @@ from pathlib import Path
 from string import Template
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLE = ROOT / "examples" / "000-dummydpuservice.yaml"
-DEPLOYMENT = ROOT / "examples" / "003-producer-consumer.yaml"
+EXAMPLES = ROOT / "examples"
+SERVICE = EXAMPLES / "000-dummydpuservice.yaml"
+DPUSET = EXAMPLES / "001-dpuset-dk.yaml"
+DEPLOYMENT = EXAMPLES / "003-producer-consumer.yaml"
+THROUGH_HOSTS = EXAMPLES / "030-provisioning-gnoi.yaml"
+THROUGH_BMCS = EXAMPLES / "031-provisioning-redfish.yaml"
+DPF = "dpf-operator-system"
 NAMESPACE = "customer-namespace"
-RACKS = {"dpu-1": "b-100", "dpu-2": "b-101"}
-"""Where the emulated DPUs stand, so that both DPUSets of the example have one."""
+RACKS = ("b-100", "b-101")
+"""Where the users' guide expects its hosts."""
 DPFCTL = Path(sys.executable).with_name("dpfctl")
 
 
@@ -33,43 +40,88 @@ class DemoError(Exception):
 
 def main() -> int:
     """Run the demo; 0 when everything became Ready."""
-    dpus = os.environ.get("DPUS", "2")
+    dpus, interface = os.environ.get("DPUS", "2"), os.environ.get("INSTALL_INTERFACE", "gnoi")
+    took: dict[str, float] = {}
     try:
-        parts_s = timed(lambda: run([DPFCTL, "local", "parts"]))
-        platform_s = timed(lambda: run([DPFCTL, "local", "up", "--dpus", dpus]))
+        took["parts"] = timed(lambda: run([DPFCTL, "local", "parts"]))
+        took["platform"] = timed(lambda: bring_up(dpus, interface))
         environment = platform_environment()
         kubectl = environment["KUBECTL"]
         host = [kubectl, "--kubeconfig", environment["HOST_KUBECONFIG"]]
         dpu = [kubectl, "--kubeconfig", environment["DPU_KUBECONFIG"]]
-        service_s = timed(lambda: deploy(host, environment))
-        run([
-            DPFCTL, "describe", "dpuservices", "--show-conditions=all", "--kubeconfig", environment["HOST_KUBECONFIG"],
-        ])
-        show(dpu)
-        with standin(environment["HOST_KUBECONFIG"]):
-            deployment_s = timed(lambda: roll_out(host, dpu))
-            show_deployment(host)
-            update_s = timed(lambda: update(host))
-            run([DPFCTL, "describe", "dpudeployments", "--kubeconfig", environment["HOST_KUBECONFIG"]])
+        install = through_hosts if interface == "gnoi" else through_bmcs
+        took["provisioning"] = timed(lambda: install(host, environment, dpus))
+        show_dpus(host, dpu)
+        took["service"] = timed(lambda: deploy(host, environment))
+        show_service(dpu)
+        if interface == "gnoi":
+            with standin(environment["HOST_KUBECONFIG"]):
+                took["deployment"] = timed(lambda: roll_out(host))
+                show_deployment(host)
+                took["its update"] = timed(lambda: update(host))
+                describe("dpudeployments")
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    total = parts_s + platform_s + service_s + deployment_s + update_s
     print(
         f"\nThe platform goes on running: `eval \"$({typed(DPFCTL)} local env)\"` points kubectl at it, "
         f"`{typed(DPFCTL)} local down` removes it."
     )
-    print(
-        f"demo: ready in {total:.1f} s (parts {parts_s:.1f} s, platform {platform_s:.1f} s, service {service_s:.1f} s, "
-        f"deployment {deployment_s:.1f} s, its update {update_s:.1f} s)"
-    )
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
+    print(f"demo: ready in {sum(took.values()):.1f} s ({parts})")
     return 0
+
+
+def bring_up(dpus: str, interface: str) -> None:
+    """The platform, with hardware on which nothing is installed."""
+    run([DPFCTL, "local", "up", "--dpus", dpus, "--install-interface", interface])
+
+
+def through_hosts(host: list[str], environment: Mapping[str, str], dpus: str) -> None:  # noqa: ARG001 - as the other
+    """BFB, DPUFlavor and the documents' DPUSet, for hosts that are Nodes and carry its label."""
+    run([*host, "get", "nodes", "-L", "feature.node.kubernetes.io/dpu-0-pci-address"])
+    run([*host, "get", "dpunodes,dpudevices", "-n", DPF])
+    run([*host, "label", "nodes", "--all", "e2e.servers/dk=true", "--overwrite"])
+    run([*host, "apply", "-f", "-"], stdin=documents(THROUGH_HOSTS, {"BFB", "DPUFlavor"}),
+        shown=f"kubectl apply -f {relative(THROUGH_HOSTS)}  # BFB and DPUFlavor")
+    run([*host, "apply", "-f", str(DPUSET)])
+    wait_installed(host, "dpuset-dk", dpus)
+
+
+def through_bmcs(host: list[str], environment: Mapping[str, str], dpus: str) -> None:
+    """A DPUDiscovery finds the cards; then BFB, DPUFlavor and DPUSet."""
+    run([*host, "apply", "-f", "-"], stdin=Template(THROUGH_BMCS.read_text()).substitute(environment),
+        shown=f"envsubst < {relative(THROUGH_BMCS)} | kubectl apply -f -")
+    wait_installed(host, "all-dpus", dpus)
+    run([*host, "get", "dpudiscoveries,dpunodes,dpudevices", "-n", DPF])
+
+
+def wait_installed(host: list[str], dpuset: str, dpus: str) -> None:
+    """Until the set counts so many Ready DPUs; what they do meanwhile is shown once."""
+    counted = f"--for=jsonpath={{.status.dpuStatistics.Ready}}={dpus}"
+    run([*host, "wait", "--for=create", "dpu", "-l", f"provisioning.dpu.nvidia.com/dpuset-name={dpuset}", "-n", DPF,
+         "--timeout=60s"])
+    run([*host, "get", "dpus", "-n", DPF])
+    run([*host, "wait", counted, f"dpuset/{dpuset}", "-n", DPF, "--timeout=240s"])
+
+
+def show_dpus(host: list[str], dpu: list[str]) -> None:
+    """The DPUs as objects of the host cluster, and as Nodes of their own cluster."""
+    run([*host, "get", "dpus", "-n", DPF])
+    describe("dpusets")
+    describe("dpuclusters")
+    run([*dpu, "get", "nodes", "-o", "wide"])
+
+
+def describe(what: str) -> None:
+    """`dpfctl describe`, with the platform's kubeconfig."""
+    run([DPFCTL, "describe", what, "--kubeconfig", platform_environment()["HOST_KUBECONFIG"]])
 
 
 def deploy(host: list[str], environment: Mapping[str, str]) -> None:
     """Apply the example with its registry placeholders filled, and wait for Ready."""
     namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: dummydpuservice}\n"
-    manifest = Template(EXAMPLE.read_text()).substitute(environment)
+    manifest = Template(SERVICE.read_text()).substitute(environment)
     run([*host, "apply", "-f", "-"], stdin=namespace)
     run([*host, "apply", "-f", "-"], stdin=manifest)
     run([
@@ -77,7 +129,7 @@ def deploy(host: list[str], environment: Mapping[str, str]) -> None:
     ])
 
 
-def show(dpu: list[str]) -> None:
+def show_service(dpu: list[str]) -> None:
     """What the DPU cluster runs, and one answer of the service itself."""
     run([*dpu, "get", "nodes", "-o", "wide"])
     run([*dpu, "get", "daemonsets,pods", "-n", "dummydpuservice", "-o", "wide"])
@@ -87,21 +139,25 @@ def show(dpu: list[str]) -> None:
     run([sys.executable, "-c", _FETCH, f"http://{pod}:8080/"], shown=f"curl http://{pod}:8080/")
 
 
-def roll_out(host: list[str], dpu: list[str]) -> None:
-    """Apply the users' DPUDeployment as it stands, and wait for Ready."""
+def roll_out(host: list[str]) -> None:
+    """Hand the hosts to a tenant, apply its DPUDeployment as it stands, and wait for Ready."""
     # From an earlier demo, perhaps.
     capture([*host, "delete", "--ignore-not-found", "-f", str(DEPLOYMENT)])
-    for node, rack in RACKS.items():
-        run([*dpu, "label", "node", node, f"datacenter.nvidia.com/rack={rack}", "--overwrite"])
-    namespace = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n"
-    run([*host, "apply", "-f", "-"], stdin=namespace)
+    run([*host, "delete", "dpuset", "dpuset-dk", "-n", DPF])
+    run([*host, "apply", "-f", "-"], stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n")
+    tenant = f"provisioning.dpu.nvidia.com/dpunode-namespace={NAMESPACE}"
+    for number, rack in enumerate(RACKS, start=1):
+        run([*host, "label", "node", f"worker-{number}", tenant, f"datacenter.nvidia.com/rack={rack}", "--overwrite"])
     run([*host, "apply", "-f", str(DEPLOYMENT)])
+    for number in range(1, len(RACKS) + 1):
+        counted = "--for=jsonpath={.status.dpuStatistics.Ready}=1"
+        run([*host, "wait", counted, f"dpuset/producer-consumer-dpuset{number}", "-n", NAMESPACE, "--timeout=240s"])
     wait_ready(host)
 
 
 def show_deployment(host: list[str]) -> None:
     """The tables of the users' guide."""
-    for kind in ("dpuset", "dpuserviceinterface", "dpuservicechain", "dpuservice"):
+    for kind in ("dpuset", "dpu", "dpuserviceinterface", "dpuservicechain", "dpuservice"):
         run([*host, "get", kind, "-n", NAMESPACE])
 
 
@@ -127,8 +183,8 @@ def wait_ready(host: list[str]) -> None:
 
 @contextmanager
 def standin(kubeconfig: str) -> Iterator[None]:
-    """What provisioning and chains will do is said by a stand-in meanwhile."""
-    print("\nProvisioning and chains come with a later release; tools/standin says Ready for them.", flush=True)
+    """What chains will do is said by a stand-in meanwhile."""
+    print("\nService chains come with a later release; tools/standin says Ready for them.", flush=True)
     process = subprocess.Popen([sys.executable, "-m", "tools.standin", "--kubeconfig", kubeconfig], cwd=ROOT)
     try:
         yield
@@ -145,6 +201,12 @@ def platform_environment() -> dict[str, str]:
     lines = capture([DPFCTL, "local", "env"]).splitlines()
     words = [shlex.split(line.removeprefix("export ")) for line in lines if line.startswith("export ")]
     return dict(word.split("=", 1) for line in words for word in line)
+
+
+def documents(path: Path, kinds: set[str]) -> str:
+    """Those documents of a manifest that are of these kinds."""
+    texts = path.read_text().split("---\n")
+    return "---\n".join(text for text in texts if any(f"\nkind: {kind}\n" in f"\n{text}" for kind in kinds))
 
 
 def run(command: list[str | Path], *, stdin: str | None = None, shown: str = "") -> None:

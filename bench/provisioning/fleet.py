@@ -12,7 +12,7 @@ NAMESPACE: Final = names.DPF_NAMESPACE
 DPUSET: Final = "fleet"
 BFB: Final = "bf-bundle"
 FLAVOR: Final = "flavor"
-PASSWORD: Final = "bench-Password-1"  # noqa: S105 - of emulated BMCs
+PASSWORD: Final = "bench-Password-1"
 BFB_SITE: Final = "http://bfb.example.com"
 CLUSTER: Final = "dpu-0"
 NODE_LABEL: Final = "rack"
@@ -72,7 +72,8 @@ def card(number: int, port: int) -> Iterator[Tree]:
     """A DPUDevice, and the DPUNode that lists it."""
     name = device_name(number)
     yield _object(GROUP, "DPUDevice", name, {"serialNumber": serial(number), "bmcIp": "127.0.0.1", "bmcPort": port})
-    node = _object(GROUP, "DPUNode", node_name(number), {"nodeRebootMethod": {"external": {}}, "dpus": [{"name": name}]})
+    spec = {"nodeRebootMethod": {"external": {}}, "dpus": [{"name": name}]}
+    node = _object(GROUP, "DPUNode", node_name(number), spec)
     yield {**node, "metadata": {**node["metadata"], "labels": {_LABEL: "true"}}}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,20 +24,25 @@ from dpf.emulation.bmc.faults import Faults
 from dpf.emulation.bmc.settings import Boot, CardSettings, Hooks
 from dpf.emulation.dpu import config as dpu_config
 from dpf.emulation.hardware.bundles import BundleServer
-from dpf.kube import kubeconfig
-from dpf.kube.kubeconfig import Connection
 from dpf.runtime import logs
 
 AGENT: Final = "bench-system"
 
 
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """An API server, and the folder with the certificates of its administrator."""
+
+    server: str
+    folder: str
+
+
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """What the process is told. `host` and `dpus` are kubeconfigs of the clusters; it writes `found` when it runs."""
+    """What the process is told. It writes `Found` to the file `found` when everything listens."""
 
     cards: int
     folder: str
-    host: str
-    dpus: str
+    host: Cluster
+    dpus: Cluster
     found: str
 
 
@@ -74,7 +80,7 @@ async def main(setup: Setup) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     folder = Path(setup.folder)
-    host, dpus = (_client(Path(path)) for path in (setup.host, setup.dpus))
+    host, dpus = (_client(cluster) for cluster in (setup.host, setup.dpus))
     cards = [
         CardSettings(
             name=fleet.device_name(n), serial=fleet.serial(n),
@@ -94,15 +100,23 @@ async def main(setup: Setup) -> None:
     await dpus.aclose()
 
 
+def found(setup: Setup) -> Found | None:
+    """What the process says; None as long as it does not run."""
+    path = Path(setup.found)
+    return msgspec.json.decode(path.read_bytes(), type=Found) if path.exists() else None
+
+
 def _tell(path: Path, found: Found) -> None:
     temporary = path.with_suffix(".new")
     temporary.write_bytes(msgspec.json.encode(found))
     temporary.replace(path)
 
 
-def _client(path: Path) -> Bare:
-    connection: Connection = kubeconfig.load(str(path))
-    return Bare(connection.server, connection.credentials.ssl_context(), AGENT)
+def _client(cluster: Cluster) -> Bare:
+    folder = Path(cluster.folder)
+    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    context.load_cert_chain(folder / "admin.crt", folder / "admin.key")
+    return Bare(cluster.server, context, AGENT)
 
 
 if __name__ == "__main__":

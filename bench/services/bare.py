@@ -21,7 +21,7 @@ JSON: Final = "application/json"
 MERGE: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
-_CLUSTER_SCOPED: Final = frozenset({"Namespace"})
+_CLUSTER_SCOPED: Final = frozenset({"Namespace", "Node"})
 
 
 class Refused(Exception):

@@ -66,7 +66,7 @@ async def running(
     kubeconfig: Path, log: Path, dpu_clusters: int, program: Sequence[str] = MODULE,
     what: Sequence[str] = ("services",),
 ) -> AsyncIterator[Controllers]:
-    """`dpf run` with arguments `what`, from when all clusters are connected until the block ends. Raises TimeoutError."""
+    """`dpf run` with `what`, from when all clusters are connected until the block ends. Raises TimeoutError."""
     port = ports.find_free_port()
     argv = [
         sys.executable, *program, "run", *what, "--kubeconfig", str(kubeconfig), "--no-leader-elect",

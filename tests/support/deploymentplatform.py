@@ -6,15 +6,17 @@
         await platform.provision()    # the DPUs have what their DPUSets say
 
 Real are the controllers of DPUDeployments, their host node labels, DPUServices and DPUServiceTemplates, with chart
-repositories in memory. BFBs, chains and interfaces have the stand-ins that the demo has. DPUSets and Argo CD move only
-when a test says so, for it is them that an upgrade waits for.
+repositories in memory. Chains and interfaces have the stand-ins that the demo has, BFBs one that is here: nothing is
+downloaded. DPUSets and Argo CD move only when a test says so, for it is them that an upgrade waits for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,10 +25,11 @@ from tests.support import dpuservices
 from tests.support import world as worlds
 from tests.support.crash import Crash
 from tests.support.world import World
-from tools.standin.controllers import BFBSpokesman, ChainSpokesman, InterfaceSpokesman
+from tools.standin.controllers import ChainSpokesman, InterfaceSpokesman, Spokesman
 
 from dpf.api import core
 from dpf.api.argocd import Application, AppProject
+from dpf.api.bfb import BFB, Phase
 from dpf.api.dpudeployment import ConditionType, DPUDeployment
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
@@ -41,7 +44,8 @@ from dpf.runtime import conditions
 from dpf.runtime.controller import Controller
 from dpf.runtime.manager import Manager
 from dpf.runtime.mirrors import NONE
-from dpf.runtime.reconciler import Reconciler
+from dpf.runtime.plan import Applied, Plan
+from dpf.runtime.reconciler import Reconciler, Verdict
 from dpf.services.dpudeployment import revisions
 from dpf.services.dpudeployment.controller import DPUDeploymentController
 from dpf.services.dpudeploymentnode.controller import DPUDeploymentNodeController
@@ -306,6 +310,20 @@ async def kill_everywhere(make: Callable[[], Platform], live: Callable[[Platform
             return n - 1
         assert platform.end_state() == expected, f"killed after write {n}: {kill.last}"
     raise AssertionError("still writing")
+
+
+class BFBSpokesman(Spokesman):
+    """Says that a BFB is Ready, with the DOCA version that stands in its file name."""
+
+    kind = BFB
+    name = "standin-bfb"
+
+    def status(self, snapshot: BFB, plan: Plan, applied: Applied, now: datetime) -> Verdict:
+        """From the name alone."""
+        name = (snapshot.spec.fileName or snapshot.spec.url.rsplit("/", 1)[-1]) if snapshot.spec else ""
+        version = re.search(r"\d+\.\d+(\.\d+)?", name)
+        versions = {"doca": version.group()} if version else None
+        return Verdict(states={}, fields={"phase": Phase.READY, "fileName": name, "versions": versions})
 
 
 class Kill:

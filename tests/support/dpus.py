@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 from tests.support.clock import turns
+from tests.support.dpucards import VERSIONS, Cards, Drives, HeardDriver, finish
 from tests.support.world import NAMESPACE, World, a_world
 
 from dpf.api import core, names
@@ -34,27 +35,14 @@ from dpf.api.dpunode import DPUNode, DPUNodeSpec, DPURef, NodeRebootMethod
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Condition, Key, Object, ObjectMeta
 from dpf.api.provisioning import InstallInterface
-from dpf.kube.memory import MemoryCluster, Request
-from dpf.provisioning.dpu.apply import Driver
+from dpf.kube.memory import MemoryCluster
 from dpf.provisioning.dpu.controller import DPUController
-from dpf.provisioning.dpu.intents import Command, Intent
 from dpf.provisioning.dpu.snapshot import Settings
 from dpf.provisioning.dpunode.controller import DPUNodeController
 from dpf.provisioning.dpuset.controller import DPUSetController
 from dpf.provisioning.hostpods.driver import HostPods
-from dpf.provisioning.install.memory import NEW, MemoryCard, MemoryInstaller, unreachable
-from dpf.provisioning.install.port import (
-    EVERYTHING,
-    Boot,
-    Card,
-    Component,
-    InstallError,
-    Order,
-    Power,
-    Sight,
-    Silence,
-    Topic,
-)
+from dpf.provisioning.install.memory import NEW, MemoryCard
+from dpf.provisioning.install.port import Boot, Power
 from dpf.provisioning.join.joiner import Joiner
 from dpf.provisioning.maintenance.controller import DPUNodeMaintenanceController
 from dpf.runtime import conditions
@@ -67,14 +55,11 @@ REGISTRY = "registry.example:8443"
 BFB_NAME = "bf-bundle"
 FLAVOR = "flavor"
 CLUSTER = "tenant1"
-VERSIONS = BFBVersions(bsp="4.9.0", doca="2.9.1", uefi="4.9.0", atf="4.9.0")
 HOLD = names.WAIT_FOR_EXTERNAL_NODE_EFFECT_ANNOTATION
 REBOOT_REQUIRED = names.EXTERNAL_REBOOT_REQUIRED_ANNOTATION
 LONG_AGO = "2025-12-01T00:00:00Z"
 STEP_S = 5.0
 _OVER = frozenset({Phase.READY, Phase.ERROR})
-
-AfterWrite = Callable[[Request], None]
 
 
 @dataclass(slots=True)
@@ -94,74 +79,6 @@ class Plays:
     reboots: bool = True
     """People reboot hosts, and say so."""
     methods: dict[str, str] = field(default_factory=dict)
-
-
-class Cards(MemoryInstaller):
-    """Cards by the name of their DPUDevice: one management service speaks for all cards of a host.
-
-    `addresses` tells where each is reached, elsewhere nobody answers. `asked` counts looks by card. The answer to the
-    next order of each kind in `loses` gets lost; what `refuses` has for a kind answers the next orders of this kind.
-    `lies` makes something else of what a card says.
-    """
-
-    def __init__(self, cards: Mapping[str, MemoryCard], addresses: Mapping[str, str]) -> None:
-        super().__init__({f"{name}:0": card for name, card in cards.items()})
-        self.addresses = dict(addresses)
-        self.asked: dict[str, int] = dict.fromkeys(cards, 0)
-        self.loses: list[type[Order]] = []
-        self.refuses: dict[type[Order], list[InstallError]] = {}
-        self.lies: dict[str, Callable[[Sight], Sight | Awaitable[Sight]]] = {}
-
-    async def look(self, card: Card, *, topics: Topic = EVERYTHING, task: str | None = None) -> Sight | Silence:
-        """See `Installer.look`."""
-        self.asked[card.name] = self.asked.get(card.name, 0) + 1
-        if self.addresses.get(card.name) != card.address:
-            return unreachable(card)
-        seen = await super().look(_by_name(card), topics=topics, task=task)
-        if card.name not in self.lies or isinstance(seen, Silence):
-            return seen
-        told = self.lies[card.name](seen)
-        return told if isinstance(told, Sight) else await told
-
-    async def order(self, card: Card, order: Order) -> str | None:
-        """See `Installer.order`."""
-        assert self.addresses.get(card.name) == card.address, "nobody has answered there"
-        if self.refuses.get(type(order)):
-            raise self.refuses[type(order)].pop(0)
-        if type(order) in self.loses:
-            self.loses.remove(type(order))
-            self.cards[_by_name(card).address].loses_answer = True
-        return await super().order(_by_name(card), order)
-
-
-@dataclass(slots=True)
-class Drives:
-    """Where tests hear of everything that the driver has carried out, as of the writes of a cluster."""
-
-    after_write: AfterWrite | None = None
-    intents: list[Intent] = field(default_factory=list)
-
-    def carried_out(self, intent: Intent) -> None:
-        """The driver is done with it."""
-        self.intents.append(intent)
-        if self.after_write is not None:
-            what = type(intent.order).__name__ if isinstance(intent, Command) else type(intent).__name__
-            where = intent.card.name if isinstance(intent, Command) else intent.dpu.metadata.name
-            self.after_write(Request(verb="drive", kind=what, key=Key("", where)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardDriver(Driver):
-    """The driver, and somebody who hears of what it has done; also of what ended badly."""
-
-    drives: Drives
-
-    async def carry_out(self, intent: Intent) -> Any:
-        """See `Driver.carry_out`."""
-        try:
-            return await Driver.carry_out(self, intent)
-        finally:
-            self.drives.carried_out(intent)
 
 
 class NoIssuer:
@@ -427,12 +344,6 @@ class Stage:
         await self.host.delete(DPU, name, NAMESPACE)
 
 
-def finish(card: MemoryCard, versions: BFBVersions = VERSIONS) -> None:
-    """The card has installed the bundle, and runs it."""
-    updated = {Component.UEFI: versions.uefi or "", Component.BSP: versions.bsp or ""}
-    card.finish(firmware={**(card.sight.firmware or {}), **updated})
-
-
 def a_stage(
     folder: Path, *objects: Object, interface: InstallInterface = InstallInterface.REDFISH, hosts: int = 1,
     cards: int = 1, dpus: bool = True, clusters: Sequence[str] = (CLUSTER,), effect: Mapping[str, Any] | None = None,
@@ -567,10 +478,6 @@ def _a_host(interface: InstallInterface, number: int, cards: int) -> Iterable[Ob
 
 def _places(hosts: int, cards: int) -> Iterable[tuple[int, int]]:
     return [(host, card) for host in range(1, hosts + 1) for card in range(1, cards + 1)]
-
-
-def _by_name(card: Card) -> Card:
-    return dataclasses.replace(card, host=card.name, port=0)
 
 
 def _is_leaving(stage: Stage, dpu: DPU) -> bool:

@@ -18,14 +18,19 @@ from tests.support.dpus import Stage
 from tests.support.world import NAMESPACE
 
 from dpf.api import names
+from dpf.api.bfb import BFB
 from dpf.api.dpu import DPU
+from dpf.api.dpudevice import DPUDevice
+from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpunode import DPUNode
 from dpf.api.provisioning import DPUMode, InstallInterface
 from dpf.provisioning.install.port import (
     Activation,
     Boot,
     Cause,
+    InstallError,
     Outcome,
+    PrepareRShim,
     Restart,
     SecureBoot,
     SetMode,
@@ -284,6 +289,39 @@ async def test_the_host_of_a_card_goes_away(tmp_path: Path) -> None:
         await stage.host.delete(DPUNode, "worker-1", NAMESPACE)
         await stage.work(manager, until=lambda stage: not stage.dpus and not stage.left)
     assert stage.host.objects(DPUNode) == ()
+
+
+async def test_an_order_that_is_refused_is_tried_again(tmp_path: Path) -> None:
+    stage = some.a_stage(tmp_path, effect=NO_EFFECT)
+    stage.installer.refuses = {PrepareRShim: [InstallError("the BMC is updating itself")] * 3}
+    async with stage.controllers() as manager:
+        await manager.settle()
+        assert stage.told("FWConfigured") == ("False", "Error", "the BMC is updating itself")
+        assert stage.told() == ("False", "Error", "Config FW Parameters: the BMC is updating itself")
+        await stage.work(manager)
+    assert stage.phases == {"worker-1-d1": "Ready"}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(BFB, some.BFB_NAME), (DPUFlavor, some.FLAVOR), (DPUDevice, "d1")])
+async def test_what_it_names_goes_away_in_the_middle(tmp_path: Path, kind: type[Any], name: str) -> None:
+    """It is waited for by its name, and the card is not touched."""
+    stage = some.a_stage(tmp_path, effect=NO_EFFECT)
+    stage.cards["d1"].silence = WHYS[0]
+    async with stage.controllers() as manager:
+        await manager.settle()
+        (gone,) = stage.host.objects(kind)
+        await stage.host.delete(kind, name, NAMESPACE)
+        stage.cards["d1"].silence = None
+        await stage.pass_time(manager, 60)
+        resource = kind.resource.kind
+        assert stage.told() == (
+            "False", f"{resource}NotFound",
+            f"Initialize Interface: {resource} {NAMESPACE}/{name} does not exist any more",
+        )
+        assert stage.cards["d1"].orders == []
+        stage.host.add(gone)
+        await stage.work(manager)
+    assert stage.installs == {"d1": 1}
 
 
 GARBAGE = ["", "no JSON", "[]", "null", '{"attempt": "two"}', '{"generation": 2, "attempt": 1, "last": "yesterday"}',

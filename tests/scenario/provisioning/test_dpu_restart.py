@@ -21,7 +21,7 @@ from dpf.api.dpu import DPU
 from dpf.api.provisioning import InstallInterface
 from dpf.kube import errors
 from dpf.kube.memory import Request
-from dpf.provisioning.install.port import Activate, Install, Order, PrepareRShim, SetMode, Transfer
+from dpf.provisioning.install.port import Activate, Install, Order, PrepareRShim, Restart, SetMode, Transfer
 
 BOTH = pytest.mark.parametrize("interface", [InstallInterface.REDFISH, InstallInterface.GNOI])
 REBOOT = {"nvconfig": [{"device": "*", "parameters": ["NUM_OF_VFS=8"]}]}
@@ -67,6 +67,21 @@ def end_state(stage: Stage) -> object:
 async def test_a_crash_after_any_write_or_order(tmp_path: Path, interface: InstallInterface) -> None:
     tried = await crash_everywhere(stages(tmp_path, interface), install, end_state, limit=400)
     assert tried > 60
+
+
+async def test_a_crash_between_restarts_of_the_arm_cores(tmp_path: Path) -> None:
+    """A restart is written down before it is ordered: none is ordered once too often."""
+    numbers = itertools.count()
+
+    def make() -> Stage:
+        return some.a_stage(tmp_path / str(next(numbers)), effect={"noEffect": True}, secureBoot=True)
+
+    def restarts(stage: Stage) -> object:
+        restarted = [type(order) for order in stage.cards["d1"].orders].count(Restart)
+        assert restarted <= 2
+        return stage.phases, stage.installs
+
+    await crash_everywhere(make, install, restarts, limit=100)
 
 
 @BOTH

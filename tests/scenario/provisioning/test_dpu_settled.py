@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import dpucards, dpusets
 from tests.support import dpus as some
-from tests.support import dpusets
 from tests.support.dpus import Stage
 from tests.support.world import NAMESPACE
 
@@ -50,7 +50,7 @@ async def test_nothing_is_written_while_nothing_happens(tmp_path: Path, interfac
         for _ in range(8):
             await stage.pass_time(manager, 30)
             stage.cards["d2"].fail("worn out") if stage.cards["d2"].is_busy else None
-            some.finish(stage.cards["d1"]) if stage.cards["d1"].is_busy else None
+            dpucards.finish(stage.cards["d1"]) if stage.cards["d1"].is_busy else None
             await stage.act()
         assert list(stage.phases.values()) == ["Ready", "Error", "Pending", "Node Effect"]
         before, asked = list(stage.world.writes), dict(stage.installer.asked)
@@ -145,7 +145,7 @@ async def test_16_56_a_dpu_in_error(tmp_path: Path, interface: InstallInterface)
         why = "FAILURE: worn out" if interface is GNOI else "task 1 ended with Exception: worn out"
         assert stage.told() == (
             "False", "FailToInstall",
-            (f"{why}. Tried 1 times. Next step: mend that, then delete the DPU: it is made and installed again by its "
+            (f"{why}. Tried once. Next step: mend that, then delete the DPU: it is made and installed again by its "
             "DPUSet"),
         )
         orders, asked = list(card.orders), dict(stage.installer.asked)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support import dpucards
 from tests.support import dpus as some
 from tests.support.dpus import Stage
 from tests.support.world import NAMESPACE
@@ -175,7 +176,7 @@ async def test_16_27_sixty_dpus_fifty_places(tmp_path: Path) -> None:
             )
         going = sorted(name for name, phase in stage.phases.items() if phase == "OS Installing")
         done, broken = (stage.dpu(name) for name in going[:2])
-        some.finish(stage.cards[device_of(done)])
+        dpucards.finish(stage.cards[device_of(done)])
         await stage.report(done)
         stage.cards[device_of(broken)].fail("no")
         await stage.pass_time(manager, 30)

@@ -38,6 +38,8 @@ BFB_SITE: Final = "http://internal-nfs"
 """The file server that the users' guide names for bundles; the platform's own one is its mirror."""
 TIMINGS: Final = Timings(transfer_s=1.0, uefi_s=0.5, os_starting_s=0.5, bmc_reset_s=1.0)
 """Long enough to be seen."""
+SLOTS: Final = (0x0E, 0x1A)
+"""Where hosts have their card on the bus, in turn: the places that the users' guide selects DPUs by."""
 _PATIENCE_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.05
 
@@ -167,7 +169,7 @@ def _card(platform: settings.Settings, number: int) -> room.Card:
     bmc = room.BMC(host=addresses.of_bmc(platform.id, number), port=platform.port("bmc"))
     return room.Card(
         name=platform.dpu_names[number - 1], serial=serial(number), index=number - 1,
-        host=platform.host_names[number - 1] if platform.host_names else "",
+        host=platform.host_names[number - 1] if platform.host_names else "", slot=SLOTS[(number - 1) % len(SLOTS)],
         bmc=bmc if platform.install_interface == "redfish" else None,
     )
 

@@ -135,7 +135,10 @@ def complete(settings: Settings) -> Settings:
     slot = settings.address_slot
     if slot is None:
         # On loopback there are no routes to look at; the id tells platforms apart.
-        slot = addresses.free_slot() if settings.pod_network == "netns" else int(settings.id, 16) % addresses.SLOTS
+        if settings.pod_network == "netns":
+            slot = addresses.claim_slot(settings.state, is_ours)
+        else:
+            slot = int(settings.id, 16) % addresses.SLOTS
     return msgspec.structs.replace(settings, ports=chosen, address_slot=slot)
 
 

@@ -19,6 +19,7 @@ from dpf.provisioning.dpu.snapshot import Snapshot, Unknown
 from dpf.runtime import clock
 from dpf.runtime.plan import Action, Delete, Drive, Finding, Plan, Severity, Step
 
+NOTES: Final = "Notes"
 PHASE: Final = "Phase"
 EFFECT: Final = "Effect"
 REMOVAL: Final = "Removal"
@@ -32,14 +33,14 @@ REBOOT_CHECK_S: Final = 5.0
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """The phase's actions, and when to look again."""
     decision = table.decide(snapshot, now)
-    return Plan(steps=(_step(decision),), wake_after_s=decision.wake_after_s)
+    return Plan(steps=_steps(decision), wake_after_s=decision.wake_after_s)
 
 
 def plan_teardown(snapshot: Snapshot, now: datetime) -> Plan:
     """An installation that has begun ends first (BP 5.8); then all that was made for the DPU goes."""
     if is_installing(snapshot, now):
         decision = table.decide(snapshot, now)
-        return Plan(steps=(_step(decision),), wake_after_s=decision.wake_after_s)
+        return Plan(steps=_steps(decision), wake_after_s=decision.wake_after_s)
     if snapshot.phase != Phase.DELETING:
         return Plan(wake_after_s=AT_ONCE_S)
     leave = Step(name=EFFECT, actions=effect.leaving(snapshot))
@@ -67,10 +68,15 @@ def is_abandoned(snapshot: Snapshot, now: datetime) -> bool:
     )
 
 
-def _step(decision: Decision) -> Step:
+def _steps(decision: Decision) -> tuple[Step, ...]:
+    """What is written down comes before what is ordered: an order must not be forgotten, whatever ends in between."""
     severity = Severity.INVALID if decision.is_invalid else Severity.WAITING
     findings = (Finding(severity=severity, message=decision.why),) if decision.why else ()
-    return Step(name=PHASE, actions=decision.actions, findings=findings)
+    notes = tuple(action for action in decision.actions if not isinstance(action, Drive))
+    orders = tuple(action for action in decision.actions if isinstance(action, Drive))
+    if not notes or not orders:
+        return (Step(name=PHASE, actions=decision.actions, findings=findings),)
+    return (Step(name=NOTES, actions=notes), Step(name=PHASE, actions=orders, findings=findings))
 
 
 def _remains(snapshot: Snapshot, now: datetime) -> Iterator[str]:

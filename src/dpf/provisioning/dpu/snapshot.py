@@ -10,7 +10,7 @@ from typing import Final
 from dpf.api import core, names
 from dpf.api.bfb import BFB
 from dpf.api.dpfoperatorconfig import DeploymentMode
-from dpf.api.dpu import DPU, ConditionType, Phase
+from dpf.api.dpu import DPU, ConditionType, DPUSpec, Phase
 from dpf.api.dpucluster import DPUCluster
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpuflavor import DPUFlavor
@@ -142,6 +142,17 @@ class Snapshot:
         """Whether a condition has stood as it does for longer than `limit_s`."""
         since = self.since(type_)
         return since is not None and now - since > timedelta(seconds=limit_s)
+
+    @property
+    def lost(self) -> tuple[str, str]:
+        """Reason and text about the first of what the DPU names that was there when it began, and has gone."""
+        spec = self.dpu.spec or DPUSpec()
+        named = (
+            ("DPUNode", spec.dpuNodeName, self.dpunode), ("DPUDevice", spec.dpuDeviceName, self.device),
+            ("DPUFlavor", spec.dpuFlavor, self.flavor), ("BFB", spec.bfb, self.bfb),
+        )
+        kind, name = next(((kind, name) for kind, name, found in named if found is None), ("DPU", self.key.name))
+        return f"{kind}NotFound", f"{kind} {self.key.namespace}/{name} does not exist any more"
 
     @property
     def dpu_labels(self) -> Mapping[str, str]:

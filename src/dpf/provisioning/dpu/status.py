@@ -29,7 +29,8 @@ def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
     if snapshot.dpu.metadata.deletionTimestamp is not None and not planner.is_installing(snapshot, now):
         return _deleting(snapshot, applied, now)
     decision = table.decide(snapshot, now)
-    update = outcome(decision, applied.step(planner.PHASE))
+    orders = applied.step(planner.PHASE)
+    update = outcome(decision, orders if orders.ran else applied.step(planner.NOTES))
     states = dict(update.states)
     if snapshot.dpu.metadata.deletionTimestamp is not None:
         why = "The DPU is being installed; it is deleted as soon as that has ended"

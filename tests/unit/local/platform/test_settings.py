@@ -87,3 +87,16 @@ def test_the_environment_names_what_a_person_needs(monkeypatch: pytest.MonkeyPat
     assert "BMC_PORT" not in found["gnoi"]
     first, last = found["redfish"]["BMC_FIRST_IP"], found["redfish"]["BMC_LAST_IP"]
     assert (first.rpartition(".")[2], last.rpartition(".")[2], found["redfish"]["BMC_PORT"]) == ("1", "3", "443")
+
+
+def test_platforms_that_start_at_the_same_time_get_different_slots(tmp_path: Path) -> None:
+    alive = {tmp_path / "a", tmp_path / "b"}
+
+    def claim(name: str) -> int:
+        return addresses.claim_slot(tmp_path / name, lambda owner: owner in alive, tmp_path / "claims")
+
+    first, second = claim("a"), claim("b")
+    assert first != second
+    assert claim("a") == first, "asked again it is the same"
+    alive.remove(tmp_path / "a")
+    assert claim("c") == first, "what nobody has any more is free"

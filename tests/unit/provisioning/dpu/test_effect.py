@@ -31,7 +31,7 @@ def leaving(*maintenances: Any, age_s: float | None = None, **settings: Any) -> 
 
 GUARDS = {
     "host is gone": (
-        entering(dpunode=None), "DPUNodeNotFound", "The DPUNode of the DPU does not exist any more",
+        entering(dpunode=None), "DPUNodeNotFound", "DPUNode dpf-operator-system/worker1 does not exist any more",
     ),
     "no Node to drain": (
         entering(spec={"nodeEffect": {"drain": True}}, dpunode=given.a_dpunode(node=None)), "InvalidNodeEffect",

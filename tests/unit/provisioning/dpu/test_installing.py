@@ -109,8 +109,8 @@ class TestPrepare:
         assert (given.decided(first).wake_after_s, given.decided(again).wake_after_s) == (0.0, 5.0)
 
     @pytest.mark.parametrize(("changes", "reason", "message"), [
-        ({"flavor": None}, "DPUFlavorNotFound", "The DPUFlavor or the BFB of the DPU does not exist any more"),
-        ({"bfb": None}, "DPUFlavorNotFound", "The DPUFlavor or the BFB of the DPU does not exist any more"),
+        ({"flavor": None}, "DPUFlavorNotFound", "DPUFlavor dpf-operator-system/flavor does not exist any more"),
+        ({"bfb": None}, "BFBNotFound", "BFB dpf-operator-system/bfb does not exist any more"),
         ({"cluster": None}, "DPUClusterNotFound", f"DPUCluster {given.NAMESPACE}/tenant1 does not exist"),
     ])
     def test_what_is_gone(self, changes: dict[str, Any], reason: str, message: str) -> None:

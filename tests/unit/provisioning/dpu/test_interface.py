@@ -69,7 +69,8 @@ def pod(phase: PodPhase) -> PodState:
 
 
 GUARDS = {
-    "device is gone": (reaching(device=None), "DPUDeviceNotFound", "The DPUDevice of the DPU does not exist any more"),
+    "device is gone": (reaching(device=None), "DPUDeviceNotFound",
+                       "DPUDevice dpf-operator-system/mt1 does not exist any more"),
     "device is not ready": (
         reaching(device=given.a_device(status={"conditions": [
             a_condition("Ready", "False", message="The following conditions are not ready: Initialized"),
@@ -82,7 +83,8 @@ GUARDS = {
         verifying(ago(seconds=60)), "VerifyingSecureBoot",
         "Secure Boot is off after 2 restarts and should be on",
     ),
-    "host is gone": (by_host(dpunode=None), "DPUNodeNotFound", "The DPUNode of the DPU does not exist any more"),
+    "host is gone": (by_host(dpunode=None), "DPUNodeNotFound",
+                     "DPUNode dpf-operator-system/worker1 does not exist any more"),
     "no host of the cluster": (
         by_host(dpunode=given.a_dpunode(node=None)), "DMSPodNotPossible",
         ("DPUNode worker1 is no Node of this cluster, and has no spec.nodeDMSAddress: there is nobody to install the "

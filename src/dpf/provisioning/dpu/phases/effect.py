@@ -32,7 +32,7 @@ def node_effect(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 
     """Until the effect is on the host."""
     about, dpunode = ConditionType.NODE_EFFECT_READY, snapshot.dpunode
     if dpunode is None:
-        return wait(about, "DPUNodeNotFound", "The DPUNode of the DPU does not exist any more")
+        return wait(about, *snapshot.lost)
     wanted, in_kubernetes = effect(snapshot), bool(dpunode.status.kubeNodeRef)
     named = naming.effect_of(wanted, in_kubernetes=in_kubernetes)
     refused = naming.refusal(named, in_kubernetes=in_kubernetes)

@@ -54,7 +54,7 @@ def prepare_bfb(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 
     """The configuration of this very DPU is on the volume."""
     about, cluster = ConditionType.BFB_PREPARED, snapshot.cluster_key
     if snapshot.flavor is None or snapshot.bfb is None:
-        return wait(about, "DPUFlavorNotFound", "The DPUFlavor or the BFB of the DPU does not exist any more")
+        return wait(about, *snapshot.lost)
     if cluster is None or snapshot.cluster is None:
         return wait(about, "DPUClusterNotFound", f"DPUCluster {cluster or ''} does not exist")
     versions = snapshot.bfb.status.versions
@@ -290,7 +290,7 @@ def _attempt_failed(
     if count >= most:
         update = failed(about, FAIL_TO_INSTALL, why).also(Update(fields={"redfishTaskId": None}, states={
             ConditionType.OS_INSTALLED: conditions.false(FAIL_TO_INSTALL, why),
-            ConditionType.ERROR: conditions.true(FAIL_TO_INSTALL, f"{why}. Tried {count} times"),
+            ConditionType.ERROR: conditions.true(FAIL_TO_INSTALL, f"{why}. Tried {_times(count)}"),
         }))
         return Decision(about=about, update=update, wake_after_s=AT_ONCE_S, because=why)
     note = tracker.remember(snapshot.dpu, tracker.Tracker(failed=count, last=id_), f"attempt {count} of {most} failed")
@@ -347,6 +347,10 @@ def _last_boot(snapshot: Snapshot) -> str:
 def _told(task: Task) -> str:
     text = "; ".join(task.messages) or "the BMC gives no reason"
     return f"task {task.id} ended with {task.state_text or task.state}: {text}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _troubles(sight: Sight) -> str:

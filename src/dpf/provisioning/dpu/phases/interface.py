@@ -87,7 +87,7 @@ def config_fw_parameters(snapshot: Snapshot, now: datetime) -> Decision:  # noqa
 def _redfish(snapshot: Snapshot, now: datetime) -> Decision:
     about, device = ConditionType.INTERFACE_INITIALIZED, snapshot.device
     if device is None:
-        return wait(about, "DPUDeviceNotFound", "The DPUDevice of the DPU does not exist any more")
+        return wait(about, *snapshot.lost)
     if not conditions.is_true(device.status.conditions, DeviceCondition.READY):
         return wait(about, "DPUDeviceNotReady", f"DPUDevice {device.metadata.name} is not ready{_of_device(snapshot)}")
     if snapshot.skips_hardware:
@@ -147,7 +147,7 @@ def _capable(snapshot: Snapshot, sight: Sight) -> Decision:
     """Does the card have what the flavor needs? What cannot be told holds nothing up."""
     about = ConditionType.INTERFACE_INITIALIZED
     if snapshot.flavor is None or snapshot.bfb is None or snapshot.device is None:
-        return wait(about, "DPUFlavorNotFound", "The DPUFlavor or the BFB of the DPU does not exist any more")
+        return wait(about, *snapshot.lost)
     memory = _MEMORY.search(sight.description or "")
     type_ = sight.type or DPUType(snapshot.device.status.dpuType)
     card = preflight.Card(
@@ -176,7 +176,7 @@ def _dms(snapshot: Snapshot) -> Decision:
     """The management service runs on the host and can be talked to."""
     about, dpunode = ConditionType.INTERFACE_INITIALIZED, snapshot.dpunode
     if dpunode is None:
-        return wait(about, "DPUNodeNotFound", "The DPUNode of the DPU does not exist any more")
+        return wait(about, *snapshot.lost)
     if snapshot.dpu.spec is not None and snapshot.dpu.spec.secureBoot and snapshot.device is not None:
         seen = snapshot.device.status.secureBoot
         if seen is not None and seen.enabled is False:
