@@ -52,6 +52,8 @@ def main() -> int:
         install = through_hosts if interface == "gnoi" else through_bmcs
         took["provisioning"] = timed(lambda: install(host, environment, dpus))
         show_dpus(host, dpu)
+        if interface == "gnoi":
+            relabel(host, dpu)
         took["service"] = timed(lambda: deploy(host, environment))
         show_service(dpu)
         if interface == "gnoi":
@@ -118,6 +120,13 @@ def describe(what: str) -> None:
     run([DPFCTL, "describe", what, "--kubeconfig", platform_environment()["HOST_KUBECONFIG"]])
 
 
+def relabel(host: list[str], dpu: list[str]) -> None:
+    """The service selects Nodes by a label: the DPUSet gives it to DPUs that are installed, which stay as they are."""
+    patch = '{"spec": {"dpuTemplate": {"spec": {"cluster": {"nodeLabels": {"dpu": "dpu"}}}}}}'
+    run([*host, "patch", "dpuset", "dpuset-dk", "-n", DPF, "--type=merge", "-p", patch])
+    run([*dpu, "wait", "--for=jsonpath={.metadata.labels.dpu}=dpu", "nodes", "--all", "--timeout=30s"])
+
+
 def deploy(host: list[str], environment: Mapping[str, str]) -> None:
     """Apply the example with its registry placeholders filled, and wait for Ready."""
     namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: dummydpuservice}\n"
@@ -150,8 +159,10 @@ def roll_out(host: list[str]) -> None:
         run([*host, "label", "node", f"worker-{number}", tenant, f"datacenter.nvidia.com/rack={rack}", "--overwrite"])
     run([*host, "apply", "-f", str(DEPLOYMENT)])
     for number in range(1, len(RACKS) + 1):
+        dpuset = f"dpuset/producer-consumer-dpuset{number}"
+        capture([*host, "wait", "--for=create", dpuset, "-n", NAMESPACE, "--timeout=60s"])
         counted = "--for=jsonpath={.status.dpuStatistics.Ready}=1"
-        run([*host, "wait", counted, f"dpuset/producer-consumer-dpuset{number}", "-n", NAMESPACE, "--timeout=240s"])
+        run([*host, "wait", counted, dpuset, "-n", NAMESPACE, "--timeout=240s"])
     wait_ready(host)
 
 
