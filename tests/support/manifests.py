@@ -118,6 +118,12 @@ def dpudevice(spec: Mapping[str, Any] | None = None, *, name: str = "example") -
     return _object("provisioning.dpu.nvidia.com", "DPUDevice", name, {"serialNumber": "MT1"}, spec)
 
 
+def dpudiscovery(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
+    """A DPUDiscovery; `spec` is merged into its spec."""
+    given = {"ipRangeSpec": {"ipRange": {"startIP": "10.0.0.1", "endIP": "10.0.0.9"}}}
+    return _object("provisioning.dpu.nvidia.com", "DPUDiscovery", name, given, spec)
+
+
 def dpunodemaintenance(spec: Mapping[str, Any] | None = None, *, name: str = "example") -> Manifest:
     """A DPUNodeMaintenance; `spec` is merged into its spec."""
     return _object("provisioning.dpu.nvidia.com", "DPUNodeMaintenance", name, {"dpuNodeName": "node"}, spec)

@@ -9,6 +9,7 @@ from tests.support.manifests import (
     bluefieldsoftware,
     dpu,
     dpudevice,
+    dpudiscovery,
     dpuflavor,
     dpuflavortemplate,
     dpunode,
@@ -155,6 +156,8 @@ SPECS: dict[str, dict[str, Any]] = {
         "psid": "MT_0000000884", "opn": "900-9D3B6-00SV-AA0", "bmcIp": "10.0.0.1", "bmcPort": 8443, "numberOfPFs": 2,
         "pf0Name": "eth0", "nicDeviceCount": 8, "bmcCredentialSecretName": "bmc", "bmcFactoryResetPolicy": "Never",
         "cluster": METADATA, "values": {"any": ["thing", 1, {"a": None}]}}),
+    "discovery": dpudiscovery({
+        "ipRangeSpec": {"ipRange": {"port": 8443}}, "scanInterval": "10m", "workers": 4}),
     "maintenance": dpunodemaintenance({
         "nodeEffect": {"hold": True, **EFFECT_OPTIONS}, "requestor": ["dpu-1"]}),
     "maintenance-taint": dpunodemaintenance({"nodeEffect": {"taint": TAINT}}),
@@ -211,6 +214,7 @@ STATUSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "bmcFactoryResetRequestTime": TIME,
         "bmcServerCertificate": {"notAfter": TIME, "lastRotationTime": TIME, "observedManualTrigger": "1"},
         "caTrustBundle": {"observedBundleHash": "h", "lastUpdateTime": TIME}}),
+    "discovery": (dpudiscovery(), {"conditions": CONDITIONS, "lastScanTime": TIME, "foundDPUs": 2}),
     "maintenance": (dpunodemaintenance(), {
         "conditions": CONDITIONS, "nodeEffectSyncStartTime": TIME, "multiDPUOperationsSyncWaitTime": "30s",
         "maxUnavailableDPUNodes": 50}),

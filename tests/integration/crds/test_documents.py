@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import Template
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.support.manifests import dpuservice, lost, merge
 pytestmark = pytest.mark.parts
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+PLACES = {"BMC_FIRST_IP": "192.0.2.1", "BMC_LAST_IP": "192.0.2.9", "BMC_PORT": "443"}
+"""What a user fills in for addresses, where a placeholder is no valid value."""
 
 FRAGMENTS: dict[str, dict[str, Any]] = {
     "config-ports-without-port": {
@@ -46,10 +49,11 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.name for path in EXAMPLES])
 def test_example_is_accepted_and_kept(kubectl: Kubectl, path: Any) -> None:
-    for document in yaml.safe_load_all(path.read_text()):
+    for document in yaml.safe_load_all(Template(path.read_text()).safe_substitute(PLACES)):
         ensure_namespace(kubectl.server, document["metadata"]["namespace"])
 
-        stored = kubectl.create(document).expect(201)
+        # Not created: two examples may have objects of one name, for one or the other to be applied.
+        stored = kubectl.would_store(document)
 
         assert lost(document["spec"], stored["spec"]) == [], "the server changed what the user wrote"
 
