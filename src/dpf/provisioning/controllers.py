@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import dpf
 from dpf.api import core
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.provisioning import InstallInterface
 from dpf.kube.client import Endpoint
 from dpf.provisioning.agentcsr.controller import AgentCSRController
@@ -123,6 +125,16 @@ def _dpus(world: World, options: Options, issuer: Issuer) -> DPUController:
     )
 
 
+def _balancers(world: World) -> list[str]:
+    """Hosts under which DPFOperatorConfigs say that the registry is reached."""
+    registries = [
+        config.spec.provisioningController.registry
+        for config in world.clusters.host.cache.list(DPFOperatorConfig) if config.spec is not None
+    ]
+    told = (registry.loadBalancerAddress for registry in registries if registry is not None)
+    return sorted({host for address in told if address and (host := urlsplit(address).hostname)})
+
+
 def _agent_endpoint(world: World, options: Options) -> Endpoint | None:
     if not options.agent_server:
         return None
@@ -137,7 +149,7 @@ def _serving(world: World, options: Options, issuer: Issuer) -> Serving | None:
         return None
 
     async def certify(names: Sequence[str]) -> tuple[bytes, bytes]:
-        await issuer.server_secret(REGISTRY_SECRET, world.namespace, names)
+        await issuer.server_secret(REGISTRY_SECRET, world.namespace, [*names, *_balancers(world)])
         secret = await world.host.get(core.Secret, REGISTRY_SECRET, world.namespace)
         data = secret.data or {}
         return base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"])

@@ -26,7 +26,6 @@ from dpf.provisioning.dpucluster.prober import Prober
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 
-
 BY_CLUSTER: Final = "dpucluster-dpus"
 """DPUs by `namespace/name` of their DPUCluster."""
 
@@ -54,7 +53,8 @@ class DPUClusterController(Reconciler[DPUCluster, Snapshot]):
     @property
     def watches(self) -> Sequence[Watch]:
         """DPUs that come to a cluster or leave it; a manager reports through the condition `Created`."""
-        return (Watch(kind=DPU, maps=_clusters_of, indexes={BY_CLUSTER: lambda dpu: map(str, _clusters_of(None, dpu))}),)
+        indexes = {BY_CLUSTER: lambda dpu: map(str, _clusters_of(None, dpu))}
+        return (Watch(kind=DPU, maps=_clusters_of, indexes=indexes),)
 
     async def observe(self, root: DPUCluster) -> Snapshot:
         """The kubeconfig Secret, the answer of the API server, and how many DPUs belong to the cluster."""

@@ -20,9 +20,9 @@ CHECK_UNREADY_EVERY_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`nodes_count` is how many DPUs belong to it. `health` is None where there is nothing to ask yet: the manager has never reported the cluster as created.
+    """`health` is None where there is nothing to ask yet: the manager has never reported the cluster as created.
 
-    `server` is the URL of its API server, "" while unknown.
+    `server` is the URL of its API server, "" while unknown; `nodes_count` is how many DPUs belong to it.
     """
 
     cluster: DPUCluster
