@@ -53,8 +53,7 @@ class DPUClusterController(Reconciler[DPUCluster, Snapshot]):
     @property
     def watches(self) -> Sequence[Watch]:
         """DPUs that come to a cluster or leave it; a manager reports through the condition `Created`."""
-        indexes = {BY_CLUSTER: lambda dpu: map(str, _clusters_of(None, dpu))}
-        return (Watch(kind=DPU, maps=_clusters_of, indexes=indexes),)
+        return (Watch(kind=DPU, maps=_clusters_of, indexes={BY_CLUSTER: _index}),)
 
     async def observe(self, root: DPUCluster) -> Snapshot:
         """The kubeconfig Secret, the answer of the API server, and how many DPUs belong to the cluster."""
@@ -80,6 +79,10 @@ def _clusters_of(old: DPU | None, new: DPU | None) -> Iterable[Key]:
     """The clusters that a DPU has come to, or has left."""
     before, after = (_cluster_of(dpu) if dpu is not None else None for dpu in (old, new))
     return [key for key in (before, after) if key is not None] if before != after else []
+
+
+def _index(dpu: DPU) -> Iterable[str]:
+    return [str(key) for key in _clusters_of(None, dpu)]
 
 
 def _cluster_of(dpu: DPU) -> Key | None:
