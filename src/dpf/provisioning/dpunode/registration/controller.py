@@ -17,6 +17,7 @@ from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.dpu import DPU
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
+from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Key, object_key
 from dpf.kube.cache import Cache
 from dpf.kube.clusters import ClusterRegistry
@@ -24,6 +25,8 @@ from dpf.provisioning.dpunode import interface
 from dpf.provisioning.dpunode.registration import features
 from dpf.provisioning.dpunode.registration import plan as planner
 from dpf.provisioning.dpunode.registration.plan import Snapshot
+from dpf.provisioning.maintenance import snapshot as maintenances
+from dpf.provisioning.maintenance import watches as effects
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
 
@@ -33,7 +36,7 @@ BY_DPUNODE = "registration-dpunode"
 BY_NODE = "registration-node"
 """DPUNodes by the Node that owns them."""
 ON_DPUNODE = "registration-dpus"
-"""DPUs by `namespace/name` of their DPUNode."""
+"""DPUs and effects by `namespace/name` of their DPUNode."""
 
 
 class DPURegistrationController(Reconciler[core.Node, Snapshot]):
@@ -47,6 +50,7 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
         Permission(kind=core.Node, verbs=_READ),
         Permission(kind=DPUNode, verbs=(*_READ, "create", "patch", "delete")),
         Permission(kind=DPU, verbs=_READ),
+        Permission(kind=DPUNodeMaintenance, verbs=_READ),
         Permission(kind=DPUDevice, verbs=(*_READ, "create", "patch")),
         Permission(kind=DPFOperatorConfig, verbs=_READ),
     )
@@ -61,6 +65,7 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
         return (
             Watch(kind=DPUNode, maps=self._of_dpunode, indexes={BY_NODE: _nodes_of}),
             Watch(kind=DPU, maps=self._of_dpu, indexes={ON_DPUNODE: _dpunode_of}),
+            Watch(kind=DPUNodeMaintenance, maps=self._of_effect, indexes={ON_DPUNODE: effects.by_dpunode}),
             Watch(kind=DPUDevice, maps=self._of_device, indexes={BY_DPUNODE: _by_dpunode}),
             Watch(kind=DPFOperatorConfig, maps=self._of_config),
         )
@@ -82,7 +87,7 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
         configs = cache.list(DPFOperatorConfig)
         return Snapshot(
             node=root, namespace=namespace, dpunode=cache.get(DPUNode, Key(namespace, dpunode)), former=former,
-            occupied=tuple(str(object_key(d)) for d in former if self._has_dpus(object_key(d))),
+            occupied=tuple(str(object_key(d)) for d in former if self._is_occupied(object_key(d))),
             interface=interface.interface_of(configs[0] if configs else None),
             devices=tuple(d for _, d in sorted(devices.items()) if d.metadata.namespace == namespace),
         )
@@ -127,8 +132,17 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
         found = [dpunode for key in keys if (dpunode := self._cache.get(DPUNode, key)) is not None]
         return [key for dpunode in found for key in self._of_dpunode(None, dpunode)]
 
-    def _has_dpus(self, dpunode: Key) -> bool:
-        return bool(self._cache.store(DPU).keys_by_index(ON_DPUNODE, str(dpunode)))
+    def _of_effect(self, old: DPUNodeMaintenance | None, new: DPUNodeMaintenance | None) -> Iterable[Key]:
+        """An effect that has gone may have held its host in a namespace that it should leave."""
+        if old is None or new is not None:
+            return ()
+        dpunode = self._cache.get(DPUNode, maintenances.dpunode_key(old))
+        return self._of_dpunode(None, dpunode) if dpunode is not None else ()
+
+    def _is_occupied(self, dpunode: Key) -> bool:
+        """Whether there are DPUs, or an effect on the host that its namespace has to undo."""
+        stores = (self._cache.store(DPU), self._cache.store(DPUNodeMaintenance))
+        return any(store.keys_by_index(ON_DPUNODE, str(dpunode)) for store in stores)
 
     def _of_config(self, old: DPFOperatorConfig | None, new: DPFOperatorConfig | None) -> Iterable[Key]:
         if interface.interface_of(old) == interface.interface_of(new):

@@ -29,7 +29,7 @@ FORMER: Final = "Former"
 class Snapshot:
     """`devices` are the DPUDevices that may stand for a card of the Node: by their place, or by their name.
 
-    `former` are DPUNodes of the same Node in other namespaces, `occupied` those of them that still have DPUs.
+    `former` are DPUNodes of the same Node in other namespaces, `occupied` those of them that are still in use.
     """
 
     node: core.Node
@@ -62,8 +62,9 @@ def _leaving(snapshot: Snapshot) -> Step:
         for one in snapshot.former
         if one.metadata.deletionTimestamp is None and str(object_key(one)) not in snapshot.occupied
     )
-    waits = "; ".join(f"DPUNode {key} still has DPUs" for key in snapshot.occupied) or "the former DPUNode is going"
-    finding = Finding(severity=Severity.BLOCKED, message=f"{where}: {waits}. Next step: delete them there")
+    waits = "; ".join(f"DPUNode {key} still has DPUs, or an effect on the host" for key in snapshot.occupied)
+    message = f"{where}: {waits or 'the former DPUNode is going'}. Next step: delete the DPUs there"
+    finding = Finding(severity=Severity.BLOCKED, message=message)
     return Step(name=FORMER, actions=gone, findings=(finding,))
 
 
