@@ -20,7 +20,7 @@ SAMPLE: Final = 300
 WHERE: Final = "limit"
 _SERVER_FIELDS: Final = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers")
 _RBAC: Final = "rbac.authorization.k8s.io/v1"
-_STATES: Final = 3
+_PHASES: Final = ("Pending", "Prepare BFB", "DPU Config")
 Tree = dict[str, Any]
 Call = Callable[[], Awaitable[object]]
 
@@ -57,14 +57,13 @@ async def _works(host: Bare, dpus: Bare) -> Any:  # noqa: ANN401 - an asynchrono
 
 
 def _statuses(host: Bare, copies: Sequence[Tree], found: Sequence[Tree]) -> Iterator[Call]:
-    """As it ends, and on the way there: one condition more each time, the phase with it."""
-    for copy, dpu in zip(copies, found, strict=True):
-        told = dpu["status"].get("conditions") or []
-        for part in range(1, _STATES + 1):
-            conditions = told[:max(1, len(told) * part // _STATES)]
-            status = {**dpu["status"], "conditions": conditions, "message": None} if part == 1 else {
-                "conditions": conditions, "previousPhase": f"phase {part}",
-            }
+    """As it ends, and on the way there: more conditions each time, the phase with it. Never two of one DPU together."""
+    for number, phase in enumerate(_PHASES, start=1):
+        for copy, dpu in zip(copies, found, strict=True):
+            told = dpu["status"].get("conditions") or []
+            conditions = told[:max(1, len(told) * number // len(_PHASES))]
+            facts = dpu["status"] if number == 1 else {}
+            status = {**facts, "conditions": conditions, "previousPhase": phase}
             yield _patch(host, copy, {"status": status}, "status")
 
 

@@ -84,7 +84,7 @@ async def run(folder: Path, size: Size, program: Sequence[str]) -> dict[str, Any
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    (folder / BFBS).mkdir(parents=True)  # noqa: ASYNC240 - once, before anything runs
+    (folder / BFBS).mkdir(parents=True)
     async with engines.running(folder, 1, policy=POLICY, interface="redfish") as servers:
         cluster = servers.clusters[fleet.CLUSTER]
         dpus = Bare(cluster.server, controlplane.admin_ssl(cluster))
@@ -104,8 +104,12 @@ async def _measured(servers: Engines, dpus: Bare, size: Size, program: Sequence[
             "provisioning", "--bfb-folder", str(servers.folder / BFBS), "--bfb-registry-listen", address,
             "--bfb-mirror", f"{fleet.BFB_SITE}=http://127.0.0.1:{where.bfbs}",
         )
-        logs = servers.folder / "controllers.log"
-        async with process.running(servers.kubeconfig, logs, 1, program, what) as ours:
+        logs = [servers.folder / name for name in ("manager.log", "controllers.log")]
+        manager = ("cluster-manager", "static")
+        async with (
+            process.running(servers.kubeconfig, logs[0], 1, program, manager),
+            process.running(servers.kubeconfig, logs[1], 1, program, what) as ours,
+        ):
             stand = Stand(
                 servers=servers, dpus=dpus, cards=cards, ports=where.cards, ours=ours, log=Log(servers.audit_logs),
             )
@@ -215,7 +219,7 @@ async def _drift(stand: Stand) -> dict[str, Any]:
     stand.log.read()
     began = time.time()
     await stand.servers.host.apply(fleet.dpuset(rack="b"))
-    writes = await stand.log.until(bool, agent=OURS, timeout_s=TIMEOUT_S)
+    writes = await _settled(stand, bool)
     of_dpu = [w for w in writes if w.resource == "dpus" and w.verb == "patch"]
     of_node = [w for w in writes if w.resource == "nodes" and w.verb == "patch"]
     return {
@@ -231,17 +235,34 @@ async def _answered(stand: Stand, name: str, change: Awaitable[object]) -> tuple
     stand.log.read()
     await change
     began = time.time()
-    writes = await stand.log.until(
-        lambda found: any(w.name == name and w.verb not in _READS for w in found), agent=OURS, timeout_s=60.0,
-    )
-    return began, sorted((w for w in writes if w.name == name and w.verb not in _READS), key=lambda w: w.began)
+    writes = await _settled(stand, lambda found: any(w.name == name for w in found), silence_s=0.5, timeout_s=60.0)
+    return began, sorted((w for w in writes if w.name == name), key=lambda w: w.began)
+
+
+async def _settled(
+    stand: Stand, done: Callable[[Sequence[Write]], bool], *, silence_s: float = audit.SILENCE_S,
+    timeout_s: float = TIMEOUT_S,
+) -> list[Write]:
+    """Our writes from now on until `done` accepts them and none came for a while. Raises TimeoutError."""
+    found: list[Write] = []
+    deadline, silent_since = time.monotonic() + timeout_s, time.monotonic()
+    while True:
+        new = [one for one in stand.log.read() if one.agent.startswith(OURS) and one.verb not in _READS]
+        found += new
+        now = time.monotonic()
+        silent_since = now if new else silent_since
+        if now - silent_since >= silence_s and done(found):
+            return found
+        if now > deadline:
+            raise TimeoutError(f"not done after {timeout_s:g} s: {audit.counts(found)}")
+        await asyncio.sleep(audit.POLL_S)
 
 
 async def _until(stand: Stand, kind: str, done: Callable[[dict[str, Any]], bool], count: int) -> None:
     """All of a kind are done. They are asked for only when we have written nothing for a while. Raises TimeoutError."""
     deadline = time.monotonic() + TIMEOUT_S
     while True:
-        await stand.log.until(lambda _: True, agent=OURS, timeout_s=TIMEOUT_S)
+        await _settled(stand, lambda _: True)
         objects = await stand.servers.host.list(fleet.GROUP, kind, fleet.NAMESPACE)
         if sum(map(done, objects)) >= count:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support import ownrepository, tenants
+from tests.support import ownrepository
 from tests.support import platform as platforms
 from tests.support.ownrepository import Repository
 from tests.support.platform import Platform, Standin
@@ -20,9 +20,7 @@ def platform() -> Iterator[Platform]:
 
 @pytest.fixture(scope="session")
 def standin(platform: Platform) -> Iterator[Standin]:
-    """Somebody speaks for provisioning and chains, and the two DPUs stand in the racks of the users' guide."""
-    for node, rack in (("dpu-1", tenants.Where.FIRST), ("dpu-2", tenants.Where.SECOND)):
-        platform.kubectl("label", "node", node, f"{tenants.RACK}={rack.value}", "--overwrite", dpu=True)
+    """Somebody speaks for service chains and their interfaces."""
     with platforms.standin(platform) as made:
         yield made
 

@@ -185,7 +185,7 @@ async def test_what_cannot_work_is_said_and_nothing_is_made(
         template = rolledout.find(others, "DPUServiceTemplate", "producer")
         template["spec"]["helmChart"]["source"] = repository.source("v0.0.3")
         bfb = rolledout.find(others, "BFB")
-        bfb["spec"]["fileName"] = "bfb-2.9.1.bfb"
+        bfb["spec"]["url"] = "http://internal-nfs/bf-bundle-2.9.1.bfb"
         platform.apply(*others, deployment)
         *others, deployment = sizes.producer_consumer()
         rolledout.find(others, "DPUServiceTemplate", "producer")["spec"]["resourceRequirements"]["cpu"] = 11

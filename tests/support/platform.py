@@ -142,7 +142,7 @@ class Platform:
 
 @dataclass(slots=True)
 class Standin:
-    """The process that speaks for provisioning and chains (`tools.standin`)."""
+    """The process that speaks for service chains and their interfaces (`tools.standin`)."""
 
     platform: Platform
     process: subprocess.Popen[bytes] | None = None
@@ -162,7 +162,7 @@ class Standin:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """For the length of a block no BFB, DPUSet, chain or interface becomes ready: an upgrade stops half-way.
+        """For the length of a block no chain and no interface becomes ready: an upgrade stops half-way.
 
         What happens meanwhile is not seen afterwards, only what has come of it.
         """

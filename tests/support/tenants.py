@@ -59,9 +59,14 @@ class Tenant:
     dpu: HTTPClient
 
     def producer_consumer(self, where: Where | None = Where.NOWHERE) -> list[Manifest]:
-        """The objects of the guide in this namespace; None: on the DPUs that the guide names."""
+        """The objects of the guide in this namespace; None: to the letter.
+
+        Otherwise the file of the BFB has a name of its own: bundles of all namespaces are on one volume.
+        """
         objects = [in_namespace(obj, self.namespace) for obj in self.platform.example(EXAMPLE)]
         if where is not None:
+            for obj in objects:
+                obj["spec"].pop("fileName", None)
             objects[-1]["spec"]["dpus"]["dpuSets"] = [
                 {"nameSuffix": "set", "nodeSelector": {"matchLabels": {RACK: where.value}}}
             ]

@@ -52,6 +52,6 @@ def parse_rfc3339(text: str) -> datetime:
     """The moment that an object names, aware, in UTC; what cannot be read is taken for the beginning of time."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return datetime.min.replace(tzinfo=UTC)
-    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -112,12 +112,13 @@ class Executor:
         """Gone already counts as done; so does a namesake with another uid, for the one we meant is gone."""
         try:
             await self._writes.write("delete", action.kind.resource.kind, lambda: client.delete(
-                action.kind, action.key.name, action.key.namespace or None, uid=action.uid
+                action.kind, action.key.name, action.key.namespace or None, uid=action.uid,
+                resource_version=action.version,
             ))
         except errors.NotFound:
             return
         except errors.Conflict:
-            if action.uid is None:
+            if action.uid is None or action.version is not None:
                 raise
 
 

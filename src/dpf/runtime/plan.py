@@ -47,12 +47,16 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Delete; already gone counts as done. `uid` protects a namesake that was created since."""
+    """Delete; already gone counts as done. `uid` protects a namesake that was created since.
+
+    With `version`, the resourceVersion that was read, only while nobody has changed it since.
+    """
 
     cluster: ClusterKey = HOST
     kind: type[Object]
     key: Key
     uid: str | None = None
+    version: str | None = None
     because: str
     reasons: Reasons | None = None
 

@@ -10,6 +10,8 @@ from dpf.runtime.reconciler import Reconciler
 from dpf.services.credentialrequest.controller import DPUServiceCredentialRequestController
 from dpf.services.dpudeployment.controller import DPUDeploymentController
 from dpf.services.dpudeploymentnode.controller import DPUDeploymentNodeController
+from dpf.services.dpuready.controller import DPUReadyController
+from dpf.services.dpuready.release.controller import RequestorController
 from dpf.services.dpuservice.controller import DPUServiceController
 from dpf.services.dpuservice.leftovers import LeftoverController
 from dpf.services.dpuservicetemplate.controller import DPUServiceTemplateController
@@ -17,7 +19,8 @@ from dpf.services.helm.repositories import Repositories
 
 CONTROLLERS: Final = (
     DPUServiceController, LeftoverController, DPUServiceTemplateController, DPUDeploymentController,
-    DPUDeploymentNodeController, DPUServiceCredentialRequestController,
+    DPUDeploymentNodeController, DPUServiceCredentialRequestController, DPUReadyController,
+    RequestorController,
 )
 
 
@@ -33,4 +36,6 @@ def build(world: World, mirrors: Mirrors = NONE) -> list[Reconciler[Any, Any]]:
         DPUDeploymentController(clusters=clusters),
         DPUDeploymentNodeController(clusters=clusters),
         DPUServiceCredentialRequestController(clusters=clusters),
+        DPUReadyController(clusters=clusters),
+        RequestorController(clusters=clusters),
     ]

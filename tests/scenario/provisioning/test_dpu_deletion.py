@@ -179,6 +179,21 @@ async def test_a_list_that_fails_lets_nobody_go(tmp_path: Path) -> None:
         await stage.work(manager, until=lambda stage: not stage.dpus and not stage.left)
 
 
+async def test_a_host_that_is_dead_keeps_no_dpu_for_ever(tmp_path: Path) -> None:
+    """Its kubelet never says that the pod has ended; the pod goes with the Node of the host."""
+    stage = a_stage(tmp_path, GNOI)
+    async with stage.controllers() as manager:
+        await stage.work(manager)
+        await stage.delete()
+        await stage.pass_time(manager, 300)
+        assert stage.told("Deleting") == ("True", "Deleting", (
+            "Still there: Pod worker-1-d1-hostnetwork: its node has not ended it yet; it is waited for at most 10 min"
+        ))
+        await stage.pass_time(manager, 600)
+        assert stage.phases == {}
+        assert [name for name in stage.left if "Pod" not in name] == []
+
+
 async def test_two_dpus_of_a_host_go_together(tmp_path: Path) -> None:
     stage = some.a_stage(tmp_path, interface=GNOI, cards=2, effect={"noEffect": True})
     stage.plays.installs = False

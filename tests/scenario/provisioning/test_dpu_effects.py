@@ -105,6 +105,34 @@ async def test_the_second_dpu_of_a_host_comes_later(tmp_path: Path) -> None:
     assert taints(stage) == []
 
 
+@pytest.mark.parametrize("interface", [GNOI, REDFISH])
+async def test_a_card_is_not_begun_while_its_host_is_about_to_be_rebooted(
+    tmp_path: Path, interface: InstallInterface,
+) -> None:
+    """BP section 1, reboot gate: whoever reboots the host has been told so, and may do it at any moment."""
+    effect = {"noEffect": True}
+    stage = some.a_stage(
+        tmp_path, interface=interface, cards=2, dpus=False, effect=effect, flavor=REBOOT if interface is GNOI else None,
+    )
+    stage.host.add(some.a_dpu(1, 1, nodeEffect=effect))
+    stage.plays.methods["d1"] = "PowerCycle"
+    stage.plays.reboots = False
+    async with stage.controllers() as manager:
+        await stage.work(manager, until=stage.in_phase("Rebooting"))
+        await stage.pass_time(manager, 60)
+        stage.host.add(some.a_dpu(1, 2, nodeEffect=effect))
+        await stage.pass_time(manager, 600)
+        assert stage.phases == {"worker-1-d1": "Rebooting", "worker-1-d1b": "Node Effect"}
+        assert stage.told("NodeEffectReady", "worker-1-d1b") == (
+            "False", "RebootInProgress",
+            "The host is about to be rebooted for DPU worker-1-d1; the installation begins afterwards",
+        )
+        assert stage.cards["d1b"].orders == []
+        stage.plays.reboots = True
+        await stage.work(manager)
+    assert set(stage.phases.values()) == {"Ready"}
+
+
 @pytest.mark.parametrize("force", [False, True])
 async def test_16_40_one_host_at_a_time(tmp_path: Path, force: bool) -> None:
     stage = some.a_stage(tmp_path, interface=GNOI, hosts=3, effect={**TAINT, "force": force}, config={

@@ -117,7 +117,7 @@ async def test_16_31_two_exceptions(tmp_path: Path) -> None:
         await stage.work(manager)
         why = "task 2 ended with Exception: The image is corrupt."
         assert stage.phases == {"worker-1-d1": "Error"}
-        assert stage.told("Error") == ("True", "FailToInstall", f"{why}. Tried 2 times")
+        assert stage.told("Error") == ("True", "FailToInstall", f"{why} Tried 2 times")
         assert stage.told("BFBTransferred") == stage.told("OSInstalled") == ("False", "FailToInstall", why)
         await stage.pass_time(manager, 3600, step_s=60)
     assert card.installs == [IMAGE, IMAGE]

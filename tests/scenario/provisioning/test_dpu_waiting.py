@@ -22,6 +22,7 @@ from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpunode import DPUNode
 from dpf.api.meta import ObjectMeta
 from dpf.api.provisioning import InstallInterface
+from dpf.kube import errors
 from dpf.runtime.manager import Manager
 
 GNOI, REDFISH = InstallInterface.GNOI, InstallInterface.REDFISH
@@ -285,3 +286,87 @@ async def test_a_device_that_is_not_ours(tmp_path: Path) -> None:
         assert stage.told() == ("True", "Skipped", f"The DPUDevice has the label {label}: nothing is installed")
         assert stage.cards["d1"].orders == []
         await idle(stage, manager)
+
+
+def elsewhere(obj: Any, name: str | None = None) -> Any:
+    """The same object in another namespace."""
+    metadata = msgspec.structs.replace(
+        obj.metadata, namespace="other", name=name or obj.metadata.name, uid=f"{obj.metadata.uid}-other",
+    )
+    return msgspec.structs.replace(obj, metadata=metadata)
+
+
+@pytest.mark.parametrize("namespace", [NAMESPACE, "other"])
+async def test_a_card_has_one_dpu(tmp_path: Path, namespace: str) -> None:
+    """Two objects for one card, in one namespace or two, would install it one after the other."""
+    stage = some.a_stage(tmp_path, effect={"noEffect": True})
+    first = some.a_dpu(nodeEffect={"noEffect": True})
+    if namespace == "other":
+        for kind in (DPUNode, DPUDevice, BFB, DPUFlavor):
+            stage.host.add(*(elsewhere(obj) for obj in stage.host.objects(kind)))
+        stage.host.add(elsewhere(first, "zz"))
+    else:
+        stage.host.add(msgspec.structs.replace(
+            first, metadata=msgspec.structs.replace(first.metadata, name="zz", uid="zz"),
+        ))
+    stage.plays.joins = False
+    async with stage.controllers() as manager:
+        await stage.work(manager, until=lambda stage: stage.phases["worker-1-d1"] == "DPU Cluster Config")
+        assert stage.phases["zz"] == "Pending"
+        owner = f"{NAMESPACE}/worker-1-d1"
+        why = (
+            "False", "DPUDeviceInUse",
+            f"The card of DPUDevice d1 is that of DPU {owner} already. Next step: delete one of the two",
+        )
+        assert stage.told("Pending", "zz") == why
+        stage.plays.joins = True
+        await stage.work(manager, until=lambda stage: stage.phases["worker-1-d1"] == "Ready")
+        await stage.pass_time(manager, 120)
+        assert stage.told("Pending", "zz") == why
+        assert stage.installs == {"d1": 1}
+        await stage.delete()
+        await stage.pass_time(manager, 60)
+        assert "worker-1-d1" not in stage.phases
+        assert stage.phases["zz"] not in ("Initializing", "Pending"), "the card is free"
+
+
+async def test_room_in_a_cluster_is_offered_to_those_who_can_take_it(tmp_path: Path) -> None:
+    """Others have no DPUCluster either, and wait for something else."""
+    stage = some.a_stage(tmp_path, some.a_cluster(max_nodes=1), hosts=7, effect={"noEffect": True})
+    for number in range(2, 7):
+        await stage.host.delete(DPUNode, f"worker-{number}", NAMESPACE)
+    async with stage.controllers() as manager:
+        await stage.work(manager, until=lambda stage: stage.phases["worker-1-d1"] == "Ready")
+        assert stage.told("Initialized", "worker-7-d7") == (
+            "False", "DPUClusterNotAllocated",
+            f"no feasible cluster found: cluster {NAMESPACE}/tenant1 is full, max node: 1",
+        )
+        await stage.delete()
+        await stage.pass_time(manager, 15, step_s=1.0)
+        assert "worker-1-d1" not in stage.phases
+        assert stage.phases["worker-7-d7"] != "Initializing"
+
+
+async def test_a_place_that_is_held_for_somebody_who_cannot_begin_goes_to_the_next(tmp_path: Path) -> None:
+    """His bundle went between the moment when he got the place and the one when that was written down."""
+    stage = some.a_stage(
+        tmp_path, some.a_bfb("other"), hosts=2, dpus=False, effect={"noEffect": True},
+        config={"maxDPUParallelInstallations": 1},
+    )
+    stage.host.add(some.a_dpu(1, nodeEffect={"noEffect": True}))
+    fails: list[str] = []
+
+    async def patch(kind: Any, name: str, *args: Any, **options: Any) -> Any:
+        status = options.get("patch", {}).get("status", {})
+        if kind is DPU and status.get("phase") == "Node Effect" and not fails:
+            fails.append(name)
+            await patched(BFB, some.BFB_NAME, NAMESPACE, patch={"status": {"phase": "Error"}}, subresource="status")
+            raise errors.Conflict("somebody was faster")
+        return await patched(kind, name, *args, **options)
+
+    patched, stage.host.patch = stage.host.patch, patch  # type: ignore[method-assign]
+    async with stage.controllers() as manager:
+        await stage.pass_time(manager, 30)
+        assert (fails, stage.phases) == (["worker-1-d1"], {"worker-1-d1": "Pending"})
+        stage.host.add(some.a_dpu(2, nodeEffect={"noEffect": True}, bfb="other"))
+        await stage.work(manager, until=lambda stage: stage.phases["worker-2-d2"] == "Ready")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.support import maintenances as some
 from tests.support.crash import Crash, crash_at
+from tests.support.lagging import LaggingCluster
 from tests.support.maintenances import HOST, NAMESPACE
 from tests.support.world import World, a_world
 
@@ -116,6 +117,25 @@ async def test_external_reboot_annotation_before_status_and_removal_completes() 
         await manager.settle()
         assert told(world)[0] == "False"
         assert dpunode(world).status.rebootInProgress is False
+
+
+async def test_a_watch_of_hosts_that_lags_is_not_taken_for_somebody_who_has_rebooted_one() -> None:
+    """The DPU is known to have been told before the annotation on its host is seen."""
+    world = a_stage(EXTERNAL, a_dpu("a", "DPU Config"))
+    slow = LaggingCluster(now=world.clock.now)
+    slow.add(*world.host.objects(core.Node), *world.host.objects(DPUNode), *world.host.objects(DPU))
+    world.host = slow
+    async with running(world) as manager:
+        slow.hold_up(DPUNode)
+        slow.add(a_dpu("a"))
+        await manager.settle()
+        await some.pass_time(world, manager, 60)
+        assert is_required(world)
+        assert reboots(world) == {"a": ("Pending", "WaitingForManualPowerCycleOrReboot")}
+        await be_rebooted(world)
+        await slow.let_through(DPUNode)
+        await manager.settle()
+        assert reboots(world) == {"a": ("Succeeded", "RebootSucceeded")}
 
 
 async def test_sibling_that_is_being_installed_is_waited_for() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Any
 
 import pytest
 from tests.support import maintenances as some
@@ -46,6 +47,31 @@ async def test_taint_is_put_on_once_and_taken_off_by_key() -> None:
         await some.request(world, name=some.maintenance(world).metadata.name)
         await manager.settle()
         assert world.host.objects(DPUNodeMaintenance) == ()
+        assert not some.node(world).spec.taints
+
+
+async def test_who_joins_while_the_effect_is_about_to_go_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads that the effect is on the host, and relies on that from then on."""
+    world = some.hosts()
+    world.host.add(some.a_maintenance(TAINT))
+    delete, name, joined = world.host.delete, some.maintenance(world).metadata.name, []
+
+    async def join_first(kind: Any, *args: Any, **options: Any) -> None:
+        if kind is DPUNodeMaintenance and not joined:
+            joined.append("b")
+            await some.request(world, "b", name=name)
+        await delete(kind, *args, **options)
+
+    async with some.running(world) as manager:
+        monkeypatch.setattr(world.host, "delete", join_first)
+        await some.request(world, name=name)
+        await manager.settle()
+        await some.pass_time(world, manager, 60)
+        assert joined == ["b"]
+        assert some.maintenance(world).metadata.deletionTimestamp is None
+        assert [taint.key for taint in some.node(world).spec.taints or ()] == ["dpu"]
+        await some.request(world, name=name)
+        await manager.settle()
         assert not some.node(world).spec.taints
 
 

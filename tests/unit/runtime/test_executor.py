@@ -105,6 +105,18 @@ async def test_delete_of_what_is_gone_is_done(bench: Bench) -> None:
     assert applied.step("step").succeeded
 
 
+async def test_delete_of_a_version_spares_an_object_that_has_changed_since(bench: Bench) -> None:
+    memory(bench).add(ConfigMap(metadata=ObjectMeta(name="a", namespace=NS)))
+    await memory(bench).patch(ConfigMap, "a", NS, patch={"data": {"b": "c"}})
+    (before,) = memory(bench).objects(ConfigMap)
+    read = {"kind": ConfigMap, "key": Key(NS, "a"), "uid": before.metadata.uid, "because": "test"}
+    applied = await bench.run(step(Delete(**read, version="1")))
+    assert [(o.error is not None, o.outdated) for r in applied.results for o in r.outcomes] == [(True, True)]
+    assert bench.names() == ["a"]
+    await bench.run(step(Delete(**read, version=before.metadata.resourceVersion)))
+    assert bench.names() == []
+
+
 async def test_delete_spares_a_namesake_with_another_uid(bench: Bench) -> None:
     memory(bench).add(a_map("a"))
     applied = await bench.run(step(Delete(kind=ConfigMap, key=Key(NS, "a"), uid="another", because="test")))

@@ -15,6 +15,8 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from dpf.api import core
 
+_STRANGE = (x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+"""What the library says of requests that it cannot make sense of, beside ValueError."""
 _KNOWN_EXTENSIONS = frozenset({ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE})
 
 
@@ -33,7 +35,7 @@ def read(csr: core.CertificateSigningRequest) -> Asked | None:
         pem = base64.b64decode(csr.spec.request, validate=True)
         request = x509.load_pem_x509_csr(pem)
         return _asked(request)
-    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+    except (binascii.Error, ValueError, UnsupportedAlgorithm, *_STRANGE):
         return None
 
 

@@ -33,6 +33,7 @@ from dpf.provisioning.dpu.intents import (
     Revoke,
     Unprepared,
 )
+from dpf.provisioning.dpu.phases import installing
 from dpf.provisioning.dpu.snapshot import ADMITTED
 from dpf.provisioning.dpucluster.bootstrap import TOKEN_NAMESPACE
 from dpf.provisioning.flavor import facts, render
@@ -85,7 +86,7 @@ class Driver:
         client, selector = self.clusters.host.client, _selector(dpu)
         namespace = dpu.metadata.namespace or ""
         found = self._idle_dms(dpu)
-        found += [f"bf.cfg {configuration(dpu)}"] if await asyncio.to_thread(self._path(dpu).exists) else []
+        found += [f"bf.cfg {installing.configuration(dpu)}"] if await asyncio.to_thread(self._path(dpu).exists) else []
         places: tuple[tuple[type[Object], str], ...] = (
             (core.Secret, namespace), (core.Secret, TOKEN_NAMESPACE), (core.Role, namespace),
             (core.RoleBinding, namespace),
@@ -125,10 +126,10 @@ class Driver:
             async with self._writing:
                 await asyncio.to_thread(_write, self._path(intent.dpu), rendered.bf_cfg)
         except OSError as error:
-            where = f"{imageuri.FOLDER}/{configuration(intent.dpu)}"
+            where = f"{imageuri.FOLDER}/{installing.configuration(intent.dpu)}"
             why = f"{where} cannot be written to the volume: {error.strerror}; see that it has room and is writable"
             return Unprepared(reason=FAILED_TO_PUSH, why=why)
-        return Prepared(file=f"{imageuri.FOLDER}/{configuration(intent.dpu)}")
+        return Prepared(file=f"{imageuri.FOLDER}/{installing.configuration(intent.dpu)}")
 
     async def _revoke(self, intent: Revoke) -> None:
         try:
@@ -187,13 +188,7 @@ class Driver:
         return podsettings.of_config(configs[0] if configs else None, self.version, bfb_folder=str(self.folder))
 
     def _path(self, dpu: DPU) -> Path:
-        return self.folder / imageuri.FOLDER / configuration(dpu)
-
-
-def configuration(dpu: DPU) -> str:
-    """The name of the file with the configuration of one DPU: its uid keeps namesakes apart (BP 5.7 and 13)."""
-    metadata = dpu.metadata
-    return f"{metadata.namespace}_{metadata.name}_{metadata.uid}"
+        return self.folder / imageuri.FOLDER / installing.configuration(dpu)
 
 
 def _facts(intent: Prepare, join: facts.Join, agent: facts.AgentAccess | None) -> facts.DPUFacts:

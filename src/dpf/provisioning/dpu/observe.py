@@ -7,8 +7,8 @@ Called by the controller. A place among the installations and a DPUCluster are h
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
 
 from dpf.api import core
 from dpf.api.bfb import BFB
@@ -27,14 +27,18 @@ from dpf.kube.clusters import ClusterRegistry, Unreachable
 from dpf.provisioning.dpu import cards, settings, watches
 from dpf.provisioning.dpu.phases import table
 from dpf.provisioning.dpu.places import Places
-from dpf.provisioning.dpu.snapshot import Settings, Snapshot, Unknown
+from dpf.provisioning.dpu.snapshot import UNBEGUN, Settings, Snapshot, Unknown
 from dpf.provisioning.hostpods import build, state
 from dpf.provisioning.install.port import Installer
 from dpf.provisioning.maintenance import request
 from dpf.provisioning.maintenance import snapshot as maintenances
 from dpf.provisioning.maintenance import watches as effects
+from dpf.runtime import clock
 
 T = TypeVar("T", bound=Object)
+
+POD_LIMIT: Final = timedelta(minutes=10)
+"""How long a host that is dead may keep a DPU from going."""
 
 
 class Leftovers(Protocol):
@@ -60,9 +64,12 @@ async def snapshot(world: World, dpu: DPU, now: datetime) -> Snapshot:
     seen = _from_caches(world, dpu, now)
     if dpu.metadata.deletionTimestamp is not None and dpu.status.phase == Phase.DELETING:
         world.places.give_back(dpu)
-        return await _going(world, seen)
+        return await _going(world, seen, now)
     seen = await _with_card(world, seen)
-    if dpu.status.phase == Phase.PENDING and table.decide(seen, now).update.phase is Phase.NODE_EFFECT:
+    if dpu.status.phase == Phase.PENDING:
+        if table.decide(seen, now).update.phase is not Phase.NODE_EFFECT:
+            world.places.give_back(dpu)
+            return seen
         has_place, others = world.places.admit(dpu, seen.settings.parallel_installations)
         return replace(seen, has_place=has_place, installing=others)
     if table.phase_of(dpu.status.phase) is Phase.INITIALIZING and seen.cluster_key is None and seen.device is not None:
@@ -87,10 +94,37 @@ def _from_caches(world: World, dpu: DPU, now: datetime) -> Snapshot:
             dpu.metadata.name
         )))),
     )
+    if table.phase_of(dpu.status.phase) in UNBEGUN:
+        seen = replace(seen, rival=_rival(cache, dpu, seen.device), namesake=_namesake(cache, dpu))
     key = seen.cluster_key
     if key is None:
         return seen
     return replace(seen, cluster=cache.get(DPUCluster, key), node=_node(world, key, dpu.metadata.name))
+
+
+def _rival(cache: Cache, dpu: DPU, device: DPUDevice | None) -> DPU | None:
+    """Another DPU on the same card, in whatever namespace, that was there first."""
+    if device is None or device.spec is None:
+        return None
+    devices = cache.by_index(DPUDevice, watches.BY_SERIAL, device.spec.serialNumber.lower())
+    others = (other for one in devices for other in cache.by_index(DPU, watches.BY_DEVICE, str(object_key(one))))
+    return min((other for other in others if _is_before(other, dpu)), key=object_key, default=None)
+
+
+def _namesake(cache: Cache, dpu: DPU) -> DPU | None:
+    """Another DPU that joins the same DPUCluster by the same name, and was there first."""
+    key = watches.cluster_of(dpu)
+    others = cache.by_index(DPU, watches.BY_NAME, dpu.metadata.name) if key is not None else ()
+    found = (other for other in others if watches.cluster_of(other) == key and _is_before(other, dpu))
+    return min(found, key=object_key, default=None)
+
+
+def _is_before(other: DPU, dpu: DPU) -> bool:
+    """Whether `other` has begun already, or is older: of two that have not begun, both agree who waits."""
+    if other.metadata.uid == dpu.metadata.uid:
+        return False
+    ages = [(one.metadata.creationTimestamp or "", one.metadata.uid or "") for one in (other, dpu)]
+    return table.phase_of(other.status.phase) not in UNBEGUN or ages[0] < ages[1]
 
 
 def _named(cache: Cache, kind: type[T], namespace: str, name: str | None) -> T | None:
@@ -142,15 +176,27 @@ async def _with_card(world: World, seen: Snapshot) -> Snapshot:
     return replace(seen, card=card, sight=sight)
 
 
-async def _going(world: World, seen: Snapshot) -> Snapshot:
+def _pods_left(world: World, seen: Snapshot, now: datetime) -> tuple[str, ...]:
+    """The pod of the host's network; one that its node does not end goes with its node, at last."""
+    key = Key(seen.key.namespace, build.hostnetwork_name(seen.key.name))
+    pod = world.clusters.host.cache.get(core.Pod, key)
+    if pod is None or seen.host_network is None or seen.host_network.phase is state.PodPhase.NOT_THERE:
+        return ()
+    if pod.metadata.deletionTimestamp is None:
+        return (f"Pod {key.name}",)
+    if now - clock.parse_rfc3339(pod.metadata.deletionTimestamp) > POD_LIMIT:
+        return ()
+    limit = f"{POD_LIMIT.total_seconds() / 60:.0f} min"
+    return (f"Pod {key.name}: its node has not ended it yet; it is waited for at most {limit}",)
+
+
+async def _going(world: World, seen: Snapshot, now: datetime) -> Snapshot:
     """Before a DPU is let go the servers are asked: a cache may be a moment behind."""
     if isinstance(seen.node, core.Node):
         return replace(seen, remains=("its tokens and files",))
     if seen.cluster is None:
         seen = replace(seen, node=None)
-    pods = () if seen.host_network is None or seen.host_network.phase is state.PodPhase.NOT_THERE else (
-        f"Pod {build.hostnetwork_name(seen.dpu.metadata.name)}",
-    )
+    pods = _pods_left(world, seen, now)
     answers = seen.cluster is not None and not isinstance(seen.node, Unknown)
     left = await world.leftovers.remains(seen.dpu, seen.cluster_key if answers else None)
     return replace(seen, remains=(*pods, *left))

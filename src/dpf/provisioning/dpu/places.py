@@ -9,12 +9,13 @@ and 12.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from dpf.api.dpu import DPU
-from dpf.api.dpucluster import DPUCluster, Phase
+from dpf.api.dpu import DPU, Phase
+from dpf.api.dpucluster import DPUCluster
+from dpf.api.dpucluster import Phase as ClusterPhase
 from dpf.api.meta import Key, object_key
 from dpf.kube import selectors
 from dpf.kube.cache import Cache
@@ -23,6 +24,7 @@ from dpf.provisioning.dpu.snapshot import ADMITTED
 
 NOT_READY: Final = "cluster {} is not ready, phase: {}"
 FULL: Final = "cluster {} is full, max node: {}"
+TAKEN: Final = "cluster {} has a Node of that name, which is another DPU's"
 NONE: Final = "no cluster available"
 UNFIT: Final = "no feasible cluster found"
 
@@ -38,9 +40,8 @@ class Places:
     def admit(self, dpu: DPU, most: int) -> tuple[bool, int]:
         """Whether the DPU has a place, which is held for it from now on; and how many DPUs have one."""
         uid = dpu.metadata.uid or ""
-        admitted = self._installing()
-        others = len(admitted - {uid})
-        if uid not in admitted and others >= most:
+        others = self._installing(but=dpu)
+        if uid not in self._admitted and others >= most:
             return False, others
         self._admitted[uid] = object_key(dpu)
         return True, others
@@ -58,10 +59,11 @@ class Places:
         clusters = [c for c in self.cache.list(DPUCluster) if _is_there(c)]
         wanted = dpu.spec.cluster.selector if dpu.spec is not None and dpu.spec.cluster is not None else None
         fitting = [c for c in clusters if wanted is None or selectors.matches(wanted, c.metadata.labels)]
-        counts = self._counts()
-        free = [c for c in fitting if c.status.phase == Phase.READY and counts[object_key(c)] < _most(c)]
+        counts, taken = self._counts(), self._taken(dpu)
+        refusals = {object_key(c): why for c in fitting if (why := _refusal(c, counts, taken))}
+        free = [c for c in fitting if object_key(c) not in refusals]
         if not free:
-            return None, _why(clusters, fitting, counts)
+            return None, _why(clusters, refusals)
         best = min(free, key=lambda c: (-counts[object_key(c)] / _most(c), object_key(c)))
         self._assigned[uid] = (object_key(dpu), object_key(best))
         return object_key(best), ""
@@ -71,14 +73,27 @@ class Places:
         self._admitted.pop(dpu.metadata.uid or "", None)
         self._assigned.pop(dpu.metadata.uid or "", None)
 
-    def _installing(self) -> set[str]:
-        """Who has a place by what the cache shows, or by what it does not show yet."""
+    def _installing(self, *, but: DPU) -> int:
+        """How many others have a place by what the cache shows, or by what it does not show yet.
+
+        Asked for each DPU that begins, so what the cache shows is counted without being read.
+        """
+        store = self.cache.store(DPU)
+        pending = store.keys_by_index(watches.BY_PHASE, Phase.PENDING)
         for uid, key in tuple(self._admitted.items()):
-            found = self.cache.get(DPU, key)
-            if found is None or found.metadata.uid != uid or found.status.phase != "Pending":
+            found = self.cache.get(DPU, key) if key in pending else None
+            if found is None or found.metadata.uid != uid:
                 del self._admitted[uid]
-        shown = (self.cache.by_index(DPU, watches.BY_PHASE, str(phase)) for phase in ADMITTED)
-        return {dpu.metadata.uid or "" for dpus in shown for dpu in dpus} | set(self._admitted)
+        shown = [store.keys_by_index(watches.BY_PHASE, phase) for phase in ADMITTED]
+        others = sum(map(len, shown)) - sum(object_key(but) in keys for keys in shown)
+        return others + len(self._admitted) - (but.metadata.uid in self._admitted)
+
+    def _taken(self, dpu: DPU) -> set[Key]:
+        """DPUClusters with a Node of that name, which is another DPU's."""
+        namesakes = self.cache.by_index(DPU, watches.BY_NAME, dpu.metadata.name)
+        others = {o.metadata.uid: watches.cluster_of(o) for o in namesakes if o.metadata.uid != dpu.metadata.uid}
+        held = {uid: where for uid, (key, where) in self._assigned.items() if key.name == dpu.metadata.name}
+        return {key for uid, key in [*others.items(), *held.items()] if key is not None and uid != dpu.metadata.uid}
 
     def _counts(self) -> Counter[Key]:
         counts = Counter({
@@ -102,13 +117,18 @@ def _most(cluster: DPUCluster) -> int:
     return max(1, cluster.spec.maxNodes)
 
 
-def _why(clusters: Iterable[DPUCluster], fitting: list[DPUCluster], counts: Counter[Key]) -> str:
+def _refusal(cluster: DPUCluster, counts: Counter[Key], taken: set[Key]) -> str:
+    """Why a cluster takes no DPU just now; empty when it does."""
+    key = object_key(cluster)
+    if cluster.status.phase != ClusterPhase.READY:
+        return NOT_READY.format(key, cluster.status.phase)
+    if counts[key] >= _most(cluster):
+        return FULL.format(key, _most(cluster))
+    return TAKEN.format(key) if key in taken else ""
+
+
+def _why(clusters: Iterable[DPUCluster], refusals: Mapping[Key, str]) -> str:
     """Why none of them takes a DPU, for people."""
-    if not fitting:
+    if not refusals:
         return NONE if not list(clusters) else f"{UNFIT}: the DPU's cluster selector matches none"
-    told = [
-        NOT_READY.format(object_key(c), c.status.phase) if c.status.phase != Phase.READY
-        else FULL.format(object_key(c), _most(c))
-        for c in sorted(fitting, key=object_key) if c.status.phase != Phase.READY or counts[object_key(c)] >= _most(c)
-    ]
-    return f"{UNFIT}: {'; '.join(told[:5])}"
+    return f"{UNFIT}: {'; '.join([refusals[key] for key in sorted(refusals)][:5])}"

@@ -27,7 +27,6 @@ CLUSTER: Final = "Cluster"
 CHECK_REMAINS_S: Final = 2.0
 CLUSTER_LIMIT: Final = timedelta(minutes=10)
 """How long a DPU cluster that does not answer may keep a DPU from going; its tokens end by themselves."""
-REBOOT_CHECK_S: Final = 5.0
 
 
 def plan(snapshot: Snapshot, now: datetime) -> Plan:

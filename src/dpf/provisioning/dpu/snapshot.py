@@ -28,6 +28,8 @@ ADMITTED: Final = frozenset({
     Phase.UPDATE_FIRMWARE, Phase.PREPARE_BFB, Phase.OS_INSTALLING,
 })
 """Phases in which a DPU occupies one of the places for installations at the same time (BP 5.2)."""
+UNBEGUN: Final = frozenset({Phase.INITIALIZING, Phase.PENDING})
+"""Phases in which neither the host nor the card was touched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,8 @@ class Snapshot:
     `allocated` is the DPUCluster that is proposed for a DPU without one, `unallocated` why there is none. `place` tells
     whether the DPU may be installed now, beside the others. `sight` is what the card said in this pass. `node` is the
     Node in the DPU cluster. `maintenances` are those of the host that concern this DPU. `siblings` are the other DPUs
-    of the host. `cleared` says that nothing made for the DPU is left; `remains` names what is.
+    of the host. `rival` is another DPU that has the same card, `namesake` another one that has the same Node; both
+    are looked for before anything is done. `remains` names what was made for the DPU and is left.
     """
 
     dpu: DPU
@@ -87,6 +90,8 @@ class Snapshot:
     node: core.Node | Unknown | None = None
     maintenances: tuple[DPUNodeMaintenance, ...] = ()
     siblings: tuple[DPU, ...] = ()
+    rival: DPU | None = None
+    namesake: DPU | None = None
     dms: PodState | None = None
     host_network: PodState | None = None
     remains: tuple[str, ...] | Unknown = field(default=())

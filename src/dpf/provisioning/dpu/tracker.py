@@ -44,7 +44,7 @@ def restarts(dpu: DPU) -> Restarts:
     """Restarts of this DPU for its present generation."""
     found = _decode(dpu, names.ARM_RESTART_TRACKER_ANNOTATION, Restarts)
     generation = dpu.metadata.generation or 0
-    if found is None or found.generation != generation:
+    if found is None or found.generation != generation or found.attempt < 0:
         return Restarts(generation=generation)
     return msgspec.structs.replace(found, max=min(max(found.max, 1), MOST_RESTARTS))  # type: ignore[no-any-return]
 

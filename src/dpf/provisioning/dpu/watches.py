@@ -35,7 +35,12 @@ BY_NAME: Final = "dpu-name"
 BY_PHASE: Final = "dpu-phase"
 WAITING: Final = "dpu-waiting"
 """DPUs that wait for a place among the installations."""
+BY_SERIAL: Final = "dpu-card"
+"""DPUDevices by their serial numbers, in lower case."""
+HOMELESS: Final = "dpu-homeless"
+"""DPUs that wait for room in a DPUCluster, and for nothing else."""
 NO_PLACE: Final = "MaxParallelInstallations"
+NO_CLUSTER: Final = "DPUClusterNotAllocated"
 _NEXT: Final = 4
 """How many of those that wait are told of one place: the others hear of the next one."""
 
@@ -48,10 +53,10 @@ def build(cache: Callable[[], Cache]) -> list[Watch]:
             BY_NODE: _named("dpuNodeName"), BY_DEVICE: _named("dpuDeviceName"), BY_BFB: _named("bfb"),
             BY_FLAVOR: _named("dpuFlavor"), BY_CLUSTER: lambda dpu: (str(cluster_of(dpu) or ""),),
             BY_NAME: lambda dpu: (dpu.metadata.name,), BY_PHASE: lambda dpu: (str(dpu.status.phase),),
-            WAITING: _waits_for_place,
+            WAITING: _waits_for_place, HOMELESS: _waits_for_cluster,
         }),
         Watch(kind=DPUNode, maps=told.users(BY_NODE, _node_facts)),
-        Watch(kind=DPUDevice, maps=told.users(BY_DEVICE, _device_facts)),
+        Watch(kind=DPUDevice, maps=told.users(BY_DEVICE, _device_facts), indexes={BY_SERIAL: _serial}),
         Watch(kind=BFB, maps=told.users(BY_BFB, _bfb_facts)),
         Watch(kind=DPUFlavor, maps=told.users(BY_FLAVOR, _generation)),
         Watch(kind=DPUCluster, maps=told.by_cluster),
@@ -98,7 +103,7 @@ class _Concerned:
         if held and not holds:
             yield from heapq.nsmallest(_NEXT, self._find(WAITING, ""))
         if new is None and cluster_of(old) is not None:
-            yield from heapq.nsmallest(_NEXT, self._find(BY_CLUSTER, ""))
+            yield from heapq.nsmallest(_NEXT, self._find(HOMELESS, ""))
 
     def by_cluster(self, old: DPUCluster | None, new: DPUCluster | None) -> Iterator[Key]:
         """Its DPUs when it comes, goes or changes; those without one when it may take them."""
@@ -151,10 +156,19 @@ def _named(field: str) -> Callable[[DPU], Iterable[str]]:
     return values
 
 
+def _serial(device: DPUDevice) -> Iterable[str]:
+    return (device.spec.serialNumber.lower(),) if device.spec is not None else ()
+
+
 def _waits_for_place(dpu: DPU) -> Iterable[str]:
     found = conditions.find(dpu.status.conditions, ConditionType.PENDING)
     waits = dpu.status.phase == Phase.PENDING and found is not None and found.reason == NO_PLACE
     return ("",) if waits else ()
+
+
+def _waits_for_cluster(dpu: DPU) -> Iterable[str]:
+    found = conditions.find(dpu.status.conditions, ConditionType.INITIALIZED)
+    return ("",) if cluster_of(dpu) is None and found is not None and found.reason == NO_CLUSTER else ()
 
 
 def _node_facts(dpunode: DPUNode) -> object:

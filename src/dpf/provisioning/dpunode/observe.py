@@ -22,10 +22,16 @@ from dpf.provisioning.maintenance import watches as effects
 
 
 async def snapshot_of(cache: Cache, client: Client, dpunode: DPUNode) -> Snapshot:
-    """One look. The server is asked for a reboot script that has to run, or has failed. Raises kube.errors.Error."""
+    """One look. The server is asked for a reboot script that has to run, or has failed, and whether a reboot is over.
+
+    Raises kube.errors.Error.
+    """
     seen = _cached(cache, dpunode)
-    name = rebootjob.script_of(dpunode)
-    if name is None or not reboot.participants(seen):
+    if not reboot.participants(seen):
+        return seen
+    if reboot.is_external(dpunode) and reboot.turns_on_request(seen):
+        return replace(seen, dpunode=await _current(client, dpunode))
+    if rebootjob.script_of(dpunode) is None:
         return seen
     seen = replace(seen, job=cache.get(Job, rebootjob.job_key(seen)))
     if seen.job is None:
@@ -33,6 +39,14 @@ async def snapshot_of(cache: Cache, client: Client, dpunode: DPUNode) -> Snapsho
     if rebootjob.has_ended(seen.job, "Failed"):
         return replace(seen, exit_code=await _exit_code(client, object_key(seen.job)))
     return seen
+
+
+async def _current(client: Client, dpunode: DPUNode) -> DPUNode:
+    """DPUs and hosts are watched each on their own: what is known of a host may be older than what its DPUs know."""
+    try:
+        return await client.get(DPUNode, dpunode.metadata.name, dpunode.metadata.namespace)
+    except errors.NotFound:
+        return dpunode
 
 
 async def _script(client: Client, key: Key) -> core.ConfigMap | None:

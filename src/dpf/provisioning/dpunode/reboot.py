@@ -30,7 +30,7 @@ _RANK: Final = (
     RebootMethod.POWER_CYCLE, RebootMethod.SYSTEM_LEVEL_RESET, RebootMethod.SYSTEM_REBOOT, RebootMethod.FIRMWARE_RESET,
     RebootMethod.DPU_WARM_REBOOT, RebootMethod.NO_ACTION, RebootMethod.UNKNOWN,
 )
-_ON_THE_WAY: Final = frozenset({
+ON_THE_WAY: Final = frozenset({
     Phase.INITIALIZE_INTERFACE, Phase.PERFORM_ARM_FORCE_RESTART, Phase.CONFIG_FW_PARAMETERS, Phase.UPDATE_FIRMWARE,
     Phase.PREPARE_BFB, Phase.OS_INSTALLING, Phase.DPU_CONFIG,
 })
@@ -91,6 +91,13 @@ def is_requested(dpunode: DPUNode) -> bool:
     return names.EXTERNAL_REBOOT_REQUIRED_ANNOTATION in (dpunode.metadata.annotations or {})
 
 
+def turns_on_request(snapshot: Snapshot) -> bool:
+    """Whether the annotation decides now: a reboot may be over, or somebody joins one that is asked for."""
+    told = [dpu for dpu in participants(snapshot) if _is_told(dpu)]
+    requested = is_requested(snapshot.dpunode)
+    return bool(told) != requested or (requested and len(told) < len(participants(snapshot)))
+
+
 def steps(snapshot: Snapshot) -> tuple[Step, ...]:
     """What has to be done for the reboot now; nothing for hosts that are rebooted in another way."""
     waiting = participants(snapshot)
@@ -98,7 +105,7 @@ def steps(snapshot: Snapshot) -> tuple[Step, ...]:
         return _clean_up(snapshot) if is_external(snapshot.dpunode) else ()
     if not is_driven(snapshot.dpunode) or snapshot.hostless:
         return ()
-    fresh = tuple(dpu for dpu in waiting if told_phase(dpu) not in (RebootPhase.PENDING, RebootPhase.FAILED))
+    fresh = tuple(dpu for dpu in waiting if not _is_told(dpu))
     told = tuple(dpu for dpu in waiting if dpu not in fresh)
     if not told and (found := siblings(snapshot)):
         finding = Finding(severity=Severity.WAITING, message=f"Waiting for {found} before the host is rebooted")
@@ -189,7 +196,7 @@ def siblings(snapshot: Snapshot) -> str:
     """The DPUs of the host that hold its reboot back, for people; empty when there are none."""
     return ", ".join(
         f"DPU {dpu.metadata.name} ({dpu.status.phase})" for dpu in snapshot.dpus
-        if dpu.status.phase in _ON_THE_WAY or _shuts_down(dpu)
+        if dpu.status.phase in ON_THE_WAY or _shuts_down(dpu)
     )
 
 
@@ -200,6 +207,11 @@ def _shuts_down(dpu: DPU) -> bool:
 
 def _told(dpu: DPU) -> RebootStatus | None:
     return dpu.status.rebootStatus
+
+
+def _is_told(dpu: DPU) -> bool:
+    """Whether the reboot that it waits for was asked for, and has not come yet."""
+    return told_phase(dpu) in (RebootPhase.PENDING, RebootPhase.FAILED)
 
 
 def told_phase(dpu: DPU) -> str | None:

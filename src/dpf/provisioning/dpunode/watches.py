@@ -14,7 +14,7 @@ from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Key, Object, object_key
 from dpf.api.upkeep import Job
 from dpf.provisioning.dpudevice import controller as dpudevices
-from dpf.provisioning.dpunode import interface, snapshot
+from dpf.provisioning.dpunode import interface, reboot, snapshot
 from dpf.provisioning.maintenance import snapshot as maintenances
 from dpf.provisioning.maintenance import watches as effects
 from dpf.runtime.reconciler import Watch
@@ -46,6 +46,14 @@ def build(find: Find, every: Callable[[], Iterable[Key]]) -> list[Watch]:
         where = str(object_key(device)).lower()
         return {*map(object_key, find(DPUNode, dpudevices.BY_DEVICE, where)), *_nodes(old, new)}
 
+    def of_dpu(old: DPU | None, new: DPU | None) -> Iterable[Key]:
+        if old is None or new is None:
+            return _nodes(old, new)
+        if _dpu(old) == _dpu(new):
+            return ()
+        alone = {key: len(tuple(find(DPU, ON_NODE, str(key)))) == 1 for key in _nodes(old, new)}
+        return [key for key, is_alone in alone.items() if not (is_alone and _is_on_its_way(old, new))]
+
     def of_lists(old: DPUNode | None, new: DPUNode | None) -> Iterable[Key]:
         """Other DPUNodes that list a device which this one lists newly, or no longer."""
         before, after = (set(dpudevices.listed(d)) if d is not None else set() for d in (old, new))
@@ -56,7 +64,7 @@ def build(find: Find, every: Callable[[], Iterable[Key]]) -> list[Watch]:
     return [
         Watch(kind=DPUNode, maps=of_lists, indexes={BY_OWNER: _nodes_of, dpudevices.BY_DEVICE: dpudevices.listed}),
         Watch(kind=core.Node, maps=of_node),
-        Watch(kind=DPU, maps=_of_dpu, indexes={ON_NODE: lambda dpu: map(str, _nodes(dpu))}),
+        Watch(kind=DPU, maps=of_dpu, indexes={ON_NODE: lambda dpu: map(str, _nodes(dpu))}),
         Watch(kind=DPUDevice, maps=of_device, indexes={
             ON_NODE: lambda device: map(str, _nodes(device)),
             dpudevices.BY_LOWER_NAME: dpudevices.by_lower_name,
@@ -65,12 +73,6 @@ def build(find: Find, every: Callable[[], Iterable[Key]]) -> list[Watch]:
         Watch(kind=DPFOperatorConfig, maps=of_config),
         Watch(kind=Job, labels=names.DPUNODE_NAME_LABEL, maps=_of_job),
     ]
-
-
-def _of_dpu(old: DPU | None, new: DPU | None) -> Iterable[Key]:
-    if old is not None and new is not None and _dpu(old) == _dpu(new):
-        return ()
-    return _nodes(old, new)
 
 
 def _of_effect(old: DPUNodeMaintenance | None, new: DPUNodeMaintenance | None) -> Iterable[Key]:
@@ -99,6 +101,12 @@ def _nodes_of(dpunode: DPUNode) -> Iterable[str]:
 
 def _dpu(dpu: DPU) -> object:
     return dpu.status.phase, dpu.status.rebootStatus
+
+
+def _is_on_its_way(old: DPU, new: DPU) -> bool:
+    """Whether it has got from one phase of its installation to the next, and no more: that concerns its siblings."""
+    phases = {old.status.phase, new.status.phase}
+    return phases <= reboot.ON_THE_WAY and old.status.rebootStatus == new.status.rebootStatus
 
 
 def _of_job(old: Job | None, new: Job | None) -> Iterable[Key]:

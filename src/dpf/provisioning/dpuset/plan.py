@@ -83,7 +83,9 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
 
 
 def plan_teardown(snapshot: Snapshot) -> Plan:
-    """All DPUs go, and what is said about others' DPUs; then the DPUSet."""
+    """All DPUs go, and what is said about others' DPUs; then the DPUSet. A set that rests has seen nothing yet."""
+    if snapshot.rests_s:
+        return Plan(paused=True, wake_after_s=snapshot.rests_s)
     return Plan(release=True, steps=(
         Step(name=StepName.MARK, actions=tuple(_unmark(snapshot, ())), blocks=False),
         Step(

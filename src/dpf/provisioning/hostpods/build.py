@@ -16,7 +16,7 @@ from dpf.api.dpu import DPU
 from dpf.api.dpunode import DPUNode
 from dpf.api.meta import Object, ObjectMeta, OwnerReference
 from dpf.provisioning.hostpods.settings import Settings
-from dpf.provisioning.hostpods.state import PREFLIGHT
+from dpf.provisioning.hostpods.state import MTU_OPTION, PREFLIGHT
 from dpf.provisioning.maintenance import drain
 from dpf.runtime import digest
 
@@ -90,13 +90,13 @@ def hostnetwork_pod(
     sys = core.VolumeMount(name="sys", mountPath="/sys")
     daemon = core.Container(
         name="hostnetwork", image=settings.hostnetwork_image, args=[
-            "network", *functions, "--mtu", str(mtu), "--bridge", settings.bridge, "--ready-file", READY_FILE,
+            "network", *functions, MTU_OPTION, str(mtu), "--bridge", settings.bridge, "--ready-file", READY_FILE,
         ],
         env=[_node_name()], securityContext=_PRIVILEGED,
         volumeMounts=[sys, core.VolumeMount(name="run", mountPath=READY_FILE.rpartition("/")[0])],
         # On an emulated node a container finds its volumes below DPF_VOLUME_ROOT, which is set nowhere else.
         readinessProbe={
-            "exec": {"command": ["sh", "-c", f'test -f "$DPF_VOLUME_ROOT{READY_FILE}"']}, "periodSeconds": 5,
+            "exec": {"command": ["sh", "-c", f'test -f "$DPF_VOLUME_ROOT{READY_FILE}"']}, "periodSeconds": 2,
         },
     )
     init = core.Container(

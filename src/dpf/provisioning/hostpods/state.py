@@ -19,6 +19,8 @@ INIT_ATTEMPTS: Final = 10
 """Restarts of an init container of the host network after which it is given up."""
 PREFLIGHT: Final = "rshim-preflight"
 """The init container that finds out whether something else on the host uses the cards."""
+MTU_OPTION: Final = "--mtu"
+"""How the pod of the host's network is told the MTU."""
 _SHUT_DOWN: Final = frozenset({"NodeShutdown", "Terminated", "Shutdown"})
 """What a kubelet calls pods that it ended because its machine was shut down."""
 
@@ -55,11 +57,15 @@ class PodPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodState:
-    """`reason` is one word for a condition, empty when it runs; `why` is for people and stable meanwhile."""
+    """`reason` is one word for a condition, empty when it runs; `why` is for people and stable meanwhile.
+
+    `mtu` is what the running pod of a host's network was told; None for any other pod, and where it does not say.
+    """
 
     phase: PodPhase
     reason: str = ""
     why: str = ""
+    mtu: int | None = None
 
 
 _RUNNING: Final = PodState(phase=PodPhase.RUNNING)
@@ -96,7 +102,7 @@ def hostnetwork_state(pod: core.Pod | None) -> PodState:
     if pod.metadata.deletionTimestamp is not None:
         return _starting(Reason.INITIALIZING, f"{name} of before is being deleted")
     if any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or ()):
-        return _RUNNING
+        return PodState(phase=PodPhase.RUNNING, mtu=_mtu(pod))
     restarts = max((s.restartCount for s in pod.status.initContainerStatuses or ()), default=0)
     if restarts >= INIT_ATTEMPTS:
         return _failed(Reason.INITIALIZATION_FAILED, (
@@ -110,6 +116,12 @@ def hostnetwork_state(pod: core.Pod | None) -> PodState:
 def was_shut_down(pod: core.Pod) -> bool:
     """Whether the pod ended because its machine was shut down: reboots are a part of every installation."""
     return pod.status.phase == "Failed" and pod.status.reason in _SHUT_DOWN
+
+
+def _mtu(pod: core.Pod) -> int | None:
+    words = [word for container in pod.spec.containers for word in container.args or ()]
+    told = words[words.index(MTU_OPTION) + 1:][:1] if MTU_OPTION in words else []
+    return int(told[0]) if told and told[0].isascii() and told[0].isdigit() and len(told[0]) < 6 else None
 
 
 def _starting(reason: Reason, why: str) -> PodState:

@@ -48,7 +48,9 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     maintenance = snapshot.maintenance
     if not values.requestors(maintenance):
         gone = Delete(
-            kind=DPUNodeMaintenance, key=snapshot.key, uid=maintenance.metadata.uid, because="it has no requestor left"
+            kind=DPUNodeMaintenance, key=snapshot.key, uid=maintenance.metadata.uid,
+            # Whoever has joined meanwhile relies on the effect from that moment on.
+            version=maintenance.metadata.resourceVersion, because="it has no requestor left",
         )
         return Plan(steps=(Step(name=SELF, actions=(gone,)),))
     if values.is_applied(maintenance):

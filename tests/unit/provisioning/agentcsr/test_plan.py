@@ -6,6 +6,10 @@ import base64
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID, NameOID
 from tests.support import joins
 
 from dpf.api import core
@@ -41,6 +45,18 @@ def test_an_agent_gets_what_it_asks_for_with_its_token() -> None:
     assert action.because == (
         "The agent on DPU dpf-operator-system/worker-1-mt2402xz0001 asks for its own certificate."
     )
+
+
+def test_an_extension_that_is_there_twice_is_no_request_of_an_agent() -> None:
+    """What the library cannot make sense of, it tells in ways of its own."""
+    usage = x509.Extension(
+        ExtensionOID.EXTENDED_KEY_USAGE, False, x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]),
+    )
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, USER)])
+    built = x509.CertificateSigningRequestBuilder(name, [usage, usage])
+    signed = built.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    pem = base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+    assert request.read(joins.a_csr(DPU_, request=pem)) is None
 
 
 def test_an_agent_renews_with_its_certificate() -> None:

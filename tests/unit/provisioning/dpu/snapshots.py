@@ -61,7 +61,10 @@ def a_dpu(
             "dpuFlavor": "flavor", "pciAddress": "0000-2b-00",
             "cluster": {"name": "tenant1", "namespace": NAMESPACE}, **(spec or {}),
         },
-        "status": {"phase": phase, "dpuInstallInterface": interface, "conditions": list(conditions), **status},
+        "status": {
+            "phase": phase, "dpuInstallInterface": interface, "conditions": list(conditions), "bfbFile": "bfb.bfb",
+            **status,
+        },
     }, DPU)
 
 

@@ -54,17 +54,19 @@ def by_bmc(
     """A DPU whose BMC says `sight`; without one, that it has no tasks."""
     dpu = a_dpu(
         Phase.OS_INSTALLING, PREPARED, *conditions, annotations=annotations, bfbFile="bfb.bfb",
-        bfCFGFile=f"bfcfg/{CFG}", **status,
+        **{"bfCFGFile": f"bfcfg/{CFG}", **status},
     )
     settings = replace(given.SETTINGS, install_attempts=attempts)
     return a_snapshot(dpu, sight=sight if sight is not None else Sight(tasks=()), settings=settings)
 
 
-def by_host(*conditions: dict[str, Any], annotations: dict[str, str] | None = None, **sight: Any) -> Snapshot:
+def by_host(
+    *conditions: dict[str, Any], annotations: dict[str, str] | None = None, file: str = f"bfcfg/{CFG}", **sight: Any,
+) -> Snapshot:
     """A DPU whose management service has nothing, unless `sight` says otherwise."""
     dpu = given.by_host(
         Phase.OS_INSTALLING, PREPARED, *conditions, annotations=annotations, bfbFile="bfb.bfb",
-        bfCFGFile=f"bfcfg/{CFG}",
+        bfCFGFile=file,
     )
     return a_snapshot(dpu, sight=Sight(**{"installed": (), "activation": Activation(is_active=False), **sight}))
 
@@ -142,6 +144,38 @@ class TestByBMC:
     def test_nothing_is_ordered_in_doubt(self, sight: Sight | Silence, reason: str, message: str) -> None:
         snapshot = by_bmc(sight=sight)
         assert (orders(snapshot), given.reason(snapshot)) == ([], (reason, message))
+
+    def test_an_order_is_known_again_although_the_registry_has_another_address_now(self) -> None:
+        snapshot = by_bmc(sight=Sight(tasks=(a_task("7", percent=40),)))
+        moved = replace(snapshot, settings=replace(given.SETTINGS, registry="10.0.0.1:9443"))
+        assert (orders(moved), given.written(moved).fields) == ([], {"redfishTaskId": "7"})
+
+    def test_an_order_is_known_again_although_its_number_is_that_of_a_failure_of_before(self) -> None:
+        """A BMC that restarts counts from the beginning again."""
+        for state in (TaskState.RUNNING, TaskState.COMPLETED):
+            snapshot = by_bmc(sight=Sight(tasks=(a_task("7", state),)), annotations=tracked(1, "7"))
+            assert (orders(snapshot), given.written(snapshot).fields) == ([], {"redfishTaskId": "7"})
+
+    @pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.FAILED, TaskState.RUNNING])
+    def test_a_task_of_that_number_for_another_image_is_not_ours(self, state: TaskState) -> None:
+        """The BMC was restarted, or another one is behind the address."""
+        snapshot = by_bmc(sight=Sight(task=a_task(state=state, image="another")), redfishTaskId="7")
+        assert (orders(snapshot), notes(snapshot), given.reason(snapshot)[0]) == ([], [], "TaskLost")
+
+    @pytest.mark.parametrize("file", ["", "../../etc/passwd", "a.bfb,bfcfg/b", "a.bfb?x"])
+    def test_a_name_that_is_none_of_a_bundle_is_never_ordered(self, file: str) -> None:
+        """The agent on the DPU may write its whole status."""
+        for snapshot in (by_bmc(), by_host(a_condition("BFBTransferred", "False"))):
+            lying = msgspec.structs.replace(snapshot.dpu.status, bfbFile=file)
+            wrong = replace(snapshot, dpu=msgspec.structs.replace(snapshot.dpu, status=lying))
+            assert orders(wrong) == []
+            assert given.told(wrong, "Error")[:2] == ("True", "BFBFileUnknown")
+
+    def test_the_configuration_is_that_of_the_dpu_whatever_its_status_says(self) -> None:
+        lie = "bfcfg/other_dpu_uid"
+        assert orders(by_bmc(bfCFGFile=lie)) == [Install(image=IMAGE)]
+        (_, cfg) = orders(by_host(a_condition("BFBTransferred", "False"), file=lie))
+        assert cfg.path == f"/bfb/bfcfg/{CFG}"
 
     def test_a_task_that_is_not_told_about_is_not_ordered_again(self) -> None:
         assert orders(by_bmc(sight=Sight(), redfishTaskId="7")) == []

@@ -50,9 +50,9 @@ def restarting(attempt: int, last: str = "", *, sight: Sight | Silence | None = 
     return a_snapshot(dpu, sight=sight or Sight(boot=Boot.OS_RUNNING))
 
 
-def verifying(last: str, *, current: bool | None = False, wanted: bool = True) -> Snapshot:
-    """Secure Boot after two restarts."""
-    text = f'{{"generation":1,"attempt":2,"max":2,"last":"{last}"}}'
+def verifying(last: str, *, current: bool | None = False, wanted: bool = True, attempt: int = 2) -> Snapshot:
+    """Secure Boot after so many restarts."""
+    text = f'{{"generation":1,"attempt":{attempt},"max":{attempt},"last":"{last}"}}'
     dpu = a_dpu(Phase.INITIALIZE_INTERFACE, spec={"secureBoot": True},
                 annotations={names.ARM_RESTART_TRACKER_ANNOTATION: text})
     return a_snapshot(dpu, sight=Sight(secure_boot=SecureBoot(current=current, wanted=wanted)))
@@ -102,6 +102,12 @@ GUARDS = {
         restarting(1, ago(seconds=20)), "WaitingForRestart",
         "Restarted 1 of 2 times; the next restart is a minute after the last one",
     ),
+    "restarts: clock set back": (
+        restarting(1, ago(days=-2)), "WaitingForRestart", "Restart 2 of 2 of the Arm cores",
+    ),
+    "restarts: a time without a moment": (
+        restarting(1, "9999-12-31T23:59:59Z"), "WaitingForRestart", "Restart 2 of 2 of the Arm cores",
+    ),
     "restarts": (restarting(1, ago(seconds=60)), "WaitingForRestart", "Restart 2 of 2 of the Arm cores"),
 }
 
@@ -115,6 +121,10 @@ ERRORS = {
     "secure boot stays off": (
         verifying(ago(seconds=121)), "SecureBootConfigurationFailed",
         "Secure Boot is off after 2 restarts and should be on: the BMC does not take it over",
+    ),
+    "secure boot is not even staged": (
+        verifying(ago(seconds=121), wanted=False, attempt=10), "SecureBootConfigurationFailed",
+        "Secure Boot is off after 10 restarts and should be on: the BMC does not take it over",
     ),
     "secure boot through the host": (
         by_host(spec={"secureBoot": True}, device=given.a_device(status={"secureBoot": {"enabled": False}})),
@@ -153,6 +163,19 @@ def test_a_card_in_nic_mode_becomes_a_dpu_by_a_power_cycle() -> None:
     assert given.written(snapshot, error="the BMC is busy").phase is None
 
 
+def test_a_card_that_stays_in_nic_mode_has_its_host_restarted_once() -> None:
+    """The BMC may need a moment to see it, or never do: nobody power-cycles a host again and again for that."""
+    dpu = a_dpu(Phase.INITIALIZE_INTERFACE, previousPhase=Phase.REBOOTING)
+    snapshot = a_snapshot(dpu, sight=Sight(mode=DPUMode.NIC))
+    assert orders(snapshot) == []
+    assert given.reason(snapshot) == (
+        "ModeUpdateRequiresPowerCycle",
+        ("The card is still in NIC mode after the reboot of its host. Next step: set its mode to DPU and power-cycle "
+         "its host by hand, or delete the DPU"),
+    )
+    assert given.written(a_snapshot(dpu, sight=Sight(mode=DPUMode.DPU))).phase is Phase.CONFIG_FW_PARAMETERS
+
+
 def test_secure_boot_is_staged_before_the_restarts() -> None:
     snapshot = reaching(spec={"secureBoot": True}, sight=Sight(secure_boot=SecureBoot(current=False, wanted=False)))
     assert orders(snapshot) == [SetSecureBoot(enabled=True)]
@@ -168,11 +191,11 @@ def test_secure_boot_is_left_alone(wanted: bool | None, seen: SecureBoot | None)
     assert (orders(snapshot), given.written(snapshot).phase) == ([], Phase.CONFIG_FW_PARAMETERS)
 
 
-def test_secure_boot_that_was_staged_in_vain_is_staged_again_with_fresh_restarts() -> None:
+def test_secure_boot_that_was_staged_in_vain_is_staged_again_with_more_restarts() -> None:
     snapshot = verifying(ago(seconds=300), wanted=False)
     patch, _ = given.decided(snapshot).actions
     assert isinstance(patch, Patch)
-    assert '"attempt":0' in patch.patch["metadata"]["annotations"][names.ARM_RESTART_TRACKER_ANNOTATION]
+    assert '"attempt":2,"max":4' in patch.patch["metadata"]["annotations"][names.ARM_RESTART_TRACKER_ANNOTATION]
 
 
 def test_a_restart_is_written_down_before_it_is_ordered() -> None:

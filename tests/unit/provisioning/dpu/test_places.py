@@ -199,3 +199,27 @@ class TestClusters:
         assert places.assign(dpus[1])[0] is None
         show(cache, a_cluster("a", most=1), dpus[1])
         assert places.assign(dpus[1])[0] == key("a")
+
+
+def test_a_cluster_with_a_node_of_that_name_takes_no_second_one() -> None:
+    """Two DPUs of one name, in two namespaces, would be one Node."""
+    first = a_waiting(1, Phase.READY, cluster="a")
+    second = msgspec.structs.replace(
+        a_waiting(1), metadata=msgspec.structs.replace(first.metadata, namespace="other", uid="uid-other"),
+    )
+    cache = a_cache(first, second, a_cluster("a"), a_cluster("b"))
+    assert Places(cache).assign(second) == (Key(given.NAMESPACE, "b"), "")
+    show(cache, first, second, a_cluster("a"))
+    assert Places(cache).assign(second) == (
+        None, f"no feasible cluster found: cluster {given.NAMESPACE}/a has a Node of that name, which is another DPU's",
+    )
+
+
+def test_two_dpus_of_one_name_do_not_meet_over_a_cache_that_is_late() -> None:
+    first, other = a_waiting(1), a_waiting(1)
+    second = msgspec.structs.replace(
+        other, metadata=msgspec.structs.replace(other.metadata, namespace="other", uid="uid-other"),
+    )
+    places = Places(a_cache(first, second, a_cluster("a"), a_cluster("b")))
+    assert places.assign(first) == (Key(given.NAMESPACE, "a"), "")
+    assert places.assign(second) == (Key(given.NAMESPACE, "b"), "")

@@ -169,6 +169,20 @@ PENDING = {
         pending(bfb=given.a_bfb(versions={"doca": "1.5.0"})), "PreflightFailed",
         f"BFB {NS}/bfb on DPUDevice mt1: DOCA 1.5.0 does not know a BlueField3; use a BFB with DOCA 2.0.2 or newer",
     ),
+    "nobody knows where the registry is": (
+        pending(**settings(registry="")), "BFBRegistryUnknown",
+        ("The address at which BMCs reach the BFB registry is not known. Next step: set "
+         "provisioningController.registry.loadBalancerAddress of the DPFOperatorConfig"),
+    ),
+    "another DPU has the card": (
+        pending(rival=a_dpu(Phase.READY, name="first")), "DPUDeviceInUse",
+        f"The card of DPUDevice mt1 is that of DPU {NS}/first already. Next step: delete one of the two",
+    ),
+    "another DPU has the Node": (
+        pending(namesake=a_dpu(Phase.READY, name="first")), "NodeNameInUse",
+        (f"Node worker1-mt1 of DPUCluster {NS}/tenant1 is that of DPU {NS}/first. Next step: delete one of the two, or "
+         "choose another DPUCluster for it"),
+    ),
     "no place": (
         pending(has_place=False, installing=50), "MaxParallelInstallations",
         "50 of at most 50 DPUs are being installed; this one follows when one of them is done",

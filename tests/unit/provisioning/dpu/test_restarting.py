@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ from tests.unit.provisioning.dpu.snapshots import a_condition, a_dpu, a_snapshot
 
 from dpf.api import names
 from dpf.api.dpu import ConditionType, Phase
-from dpf.provisioning.dpu.intents import Command, EnsureHostNetwork
+from dpf.provisioning.dpu.intents import Command, EnsureHostNetwork, Refused
 from dpf.provisioning.dpu.snapshot import Snapshot
 from dpf.provisioning.hostpods.state import PodPhase, PodState
 from dpf.provisioning.install.port import ForceReset, Power, Sight
-from dpf.runtime.plan import Drive
+from dpf.runtime.plan import Drive, Patch
 
 HOSTLESS = given.a_dpunode(labels={names.HOSTLESS_LABEL: "true"})
 
@@ -34,16 +35,21 @@ def by_host(*, annotations: dict[str, str] | None = None, nvconfig: list[dict[st
 
 def rebooting(
     *conditions: dict[str, Any], sight: Sight | None = None, hostless: bool = False,
-    agent: dict[str, Any] | None = None, consumed: str | None = None, **reboot: Any,
+    agent: dict[str, Any] | None = None, consumed: str | None = None, notes: dict[str, str] | None = None,
+    **reboot: Any,
 ) -> Snapshot:
     dpu = a_dpu(
-        Phase.REBOOTING, *conditions, rebootStatus=reboot, previousPhase=Phase.DPU_CONFIG, agentStatus=agent,
-        agentLastStartupTime=consumed,
+        Phase.REBOOTING, *conditions, annotations=notes, rebootStatus=reboot, previousPhase=Phase.DPU_CONFIG,
+        agentStatus=agent, agentLastStartupTime=consumed,
     )
     return a_snapshot(dpu, sight=sight, dpunode=HOSTLESS if hostless else given.a_dpunode())
 
 
 GUARDS = {
+    "flavor is gone": (
+        replace(by_host(), flavor=None), "DPUFlavorNotFound",
+        f"DPUFlavor {given.NAMESPACE}/flavor does not exist any more",
+    ),
     "no agent": (configuring(None), "WaitingForDPUAgent", "The agent on the DPU has not reported yet"),
     "agent has not started": (
         configuring({"rebootMethod": "NoAction"}), "WaitingForDPUAgent", "The agent on the DPU has not reported yet",
@@ -87,7 +93,7 @@ GUARDS = {
     ),
     "has reset itself": (
         rebooting(hostless=True, method="HostlessDPUReboot", phase="Pending", agent=started(),
-                  consumed=ago(minutes=1)),
+                  consumed=ago(minutes=1), lastTransitionTime=ago(minutes=1)),
         "ResettingDPU", "The card resets itself; its agent has not started again yet",
     ),
     "host network": (
@@ -126,7 +132,7 @@ def test_times_are_compared_as_times() -> None:
 
 @pytest.mark.parametrize(("nvconfig", "annotation", "method"), [
     ([{"parameters": ["SRIOV_EN=1"]}], None, "SystemLevelReset"),
-    ([{"parameters": ["SRIOV_EN=1"], "hostPowerCycleRequired": True}], None, "PowerCycle"),
+    ([{"parameters": ["SRIOV_EN=1"], "hostPowerCycleRequired": True}], None, "SystemLevelReset"),
     (None, "true", "PowerCycle"), (None, "T", "PowerCycle"), (None, "1", "PowerCycle"),
     (None, "false", None), (None, "perhaps", None), ([], None, None), ([{"device": "p0"}], None, None),
 ])
@@ -166,14 +172,39 @@ def test_the_second_restart_has_five_minutes_of_its_own() -> None:
 
 
 def test_a_card_without_a_host_is_reset_once() -> None:
+    """That it will be is in the status first, and that it was ordered is noted before it is: no crash repeats it."""
     first = rebooting(hostless=True, method="PowerCycle")
-    (drive,) = given.decided(first).actions
+    assert given.decided(first).actions == ()
+    reboot = given.written(first).fields["rebootStatus"]
+    assert (reboot["method"], reboot["phase"]) == ("HostlessDPUReboot", "Pending")
+    at = ago(seconds=2)
+    note, drive = given.decided(rebooting(hostless=True, **reboot, lastTransitionTime=at)).actions
+    assert isinstance(note, Patch)
+    assert isinstance(note.patch, dict)
     assert isinstance(drive, Drive)
     assert isinstance(drive.intent, Command)
     assert drive.intent.order == ForceReset()
-    reboot = given.written(first).fields["rebootStatus"]
-    assert (reboot["method"], reboot["phase"]) == ("HostlessDPUReboot", "Pending")
-    assert given.decided(rebooting(hostless=True, **reboot)).actions == ()
+    noted = rebooting(hostless=True, notes=note.patch["metadata"]["annotations"], **reboot, lastTransitionTime=at)
+    assert given.decided(noted).actions == ()
+    assert given.reason(noted)[0] == "ResettingDPU"
+
+
+def test_a_reset_that_led_nowhere_is_ordered_again() -> None:
+    reboot = {"method": "HostlessDPUReboot", "phase": "Pending", "reason": "ResettingDPU"}
+    late = rebooting(hostless=True, **reboot, lastTransitionTime=ago(minutes=11))
+    assert given.decided(late).actions == ()
+    assert given.written(late).fields["rebootStatus"]["phase"] == "Pending", "it gets a new time, and so a new order"
+
+
+@pytest.mark.parametrize(("refused", "fields"), [
+    (Refused(why="no answer", silent=True, doubtful=True), {}),
+    (Refused(why="busy"), {"rebootStatus": {"method": "HostlessDPUReboot", "reason": "ResettingDPU",
+                                            "message": "busy"}}),
+])
+def test_a_reset_that_was_certainly_not_taken_begins_anew(refused: Refused, fields: dict[str, Any]) -> None:
+    reboot = {"method": "HostlessDPUReboot", "phase": "Pending", "reason": "ResettingDPU"}
+    snapshot = rebooting(hostless=True, **reboot, lastTransitionTime=ago(seconds=2))
+    assert given.written(snapshot, None, refused).fields == fields
 
 
 def test_a_fresh_agent_shows_that_a_card_without_a_host_has_restarted() -> None:

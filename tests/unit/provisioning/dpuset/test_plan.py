@@ -155,6 +155,12 @@ def test_teardown_waits_for_all_and_asks_each_once() -> None:
     assert plan.plan_teardown(some.a_snapshot(some.a_dpuset())).steps[-1].findings == ()
 
 
+def test_a_set_that_rests_does_not_go() -> None:
+    """It has not looked: that it sees no DPUs does not mean that there are none."""
+    found = plan.plan_teardown(some.a_snapshot(some.a_dpuset(), rests_s=1.5))
+    assert (found.release, found.paused, found.wake_after_s, found.steps) == (False, True, 1.5, ())
+
+
 def test_problems_come_together() -> None:
     dpuset = some.a_dpuset(template={"nodeEffect": {"drain": True}}, strategy=some.rolling("0%"))
     platform = Platform(version=some.VERSION, redfish=True)

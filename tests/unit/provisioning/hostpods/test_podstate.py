@@ -111,3 +111,16 @@ def test_pod_of_the_host_network(pod: core.Pod | None, phase: PodPhase, reason: 
     found = state.hostnetwork_state(pod)
 
     assert (found.phase, found.reason) == (phase, reason)
+
+
+@pytest.mark.parametrize(("words", "mtu"), [
+    (["network", "--mtu", "9000", "--bridge", "b"], 9000), (["network"], None), (["network", "--mtu"], None),
+    (["network", "--mtu", "much"], None), (None, None),
+])
+def test_pod_of_the_host_network_that_runs_tells_its_mtu(words: list[str] | None, mtu: int | None) -> None:
+    pod = with_status(a_network_pod(), "Running", conditions=[{"type": "Ready", "status": "True"}])
+    assert state.hostnetwork_state(pod).mtu == 1500
+    container = msgspec.structs.replace(pod.spec.containers[0], args=words)
+    told = msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, containers=[container]))
+
+    assert state.hostnetwork_state(told).mtu == mtu

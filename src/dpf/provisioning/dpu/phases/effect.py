@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from dpf.api.dpu import ConditionType, Phase
+from dpf.api.dpu import DPU, ConditionType, Phase, RebootPhase
 from dpf.api.dpunodemaintenance import ConditionType as MaintenanceCondition
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import object_key
-from dpf.api.provisioning import NodeEffect
+from dpf.api.provisioning import NodeEffect, RebootMethod
 from dpf.provisioning.dpu import nodesync
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do, fail, move, wait
 from dpf.provisioning.dpu.snapshot import Snapshot
@@ -26,6 +26,9 @@ from dpf.runtime.plan import Patch
 NODE_EFFECT_IN_PROGRESS = "NodeEffectInProgress"
 REMOVAL_IN_PROGRESS = "NodeEffectRemovalInProgress"
 REMOVAL_TIMEOUT = "NodeEffectRemovalTimeout"
+REBOOT_IN_PROGRESS = "RebootInProgress"
+REBOOT_CHECK_S = 5.0
+"""How often it is looked whether the reboot of the host is over (BP section 1)."""
 
 
 def node_effect(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 - the contract
@@ -96,10 +99,24 @@ def maintenance(snapshot: Snapshot) -> DPUNodeMaintenance | None:
 
 
 def _on(snapshot: Snapshot, because: str) -> Decision:
-    """The effect is on the host: install, or change labels only."""
+    """The effect is on the host: install, or change labels only. A host that may go down any time is waited for."""
     if not snapshot.dpu.status.postProvisioningNodeEffect:
+        rebooting = [sibling.metadata.name for sibling in snapshot.siblings if _awaits_reboot(sibling)]
+        if rebooting:
+            why = (
+                f"The host is about to be rebooted for DPU {', '.join(rebooting)}; the installation begins afterwards"
+            )
+            return wait(ConditionType.NODE_EFFECT_READY, REBOOT_IN_PROGRESS, why, wake_after_s=REBOOT_CHECK_S)
         return move(ConditionType.NODE_EFFECT_READY, Phase.INITIALIZE_INTERFACE, because)
     return move(ConditionType.NODE_EFFECT_READY, Phase.DPU_CLUSTER_CONFIG, because, postProvisioningNodeEffect=None)
+
+
+def _awaits_reboot(sibling: DPU) -> bool:
+    """Whether somebody was asked to reboot the host for it. While it only wants one, it waits for us."""
+    told = sibling.status.rebootStatus
+    return sibling.status.phase == Phase.REBOOTING and told is not None and (
+        told.phase in (RebootPhase.PENDING, RebootPhase.FAILED) and told.method != RebootMethod.HOSTLESS_DPU_REBOOT
+    )
 
 
 def _progress(existing: DPUNodeMaintenance) -> str:

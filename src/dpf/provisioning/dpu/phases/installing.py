@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from dpf.api import core
-from dpf.api.dpu import ConditionType, Phase
+from dpf.api.dpu import DPU, ConditionType, Phase
 from dpf.provisioning.bfb import imageuri
 from dpf.provisioning.dpu import tracker
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do, fail, failed, move, wait
@@ -95,15 +95,23 @@ def os_installing(snapshot: Snapshot, now: datetime) -> Decision:
         return fail(ConditionType.OS_INSTALLED, TIMEOUT, f"Not installed within {limit:.0f} s; {_last_boot(snapshot)}")
     if isinstance(snapshot.sight, Silence) or snapshot.sight is None:
         return _unseen(snapshot, now)
+    if not _is_bundle(snapshot):
+        why = "status.bfbFile is no name of a bundle. Next step: delete the DPU; it is made and installed again"
+        return fail(ConditionType.OS_INSTALLED, "BFBFileUnknown", why)
     if snapshot.is_redfish:
         return _by_bmc(snapshot, snapshot.sight, now)
     return _by_dms(snapshot, snapshot.sight, now)
 
 
+def configuration(dpu: DPU) -> str:
+    """The name of the file with the configuration of one DPU: its uid keeps namesakes apart (BP 5.7 and 13)."""
+    metadata = dpu.metadata
+    return f"{metadata.namespace}_{metadata.name}_{metadata.uid}"
+
+
 def image(snapshot: Snapshot) -> str:
     """What the BMC is told to fetch; the name of the configuration holds the DPU's uid."""
-    file, cfg = snapshot.dpu.status.bfbFile or "", posixpath.basename(snapshot.dpu.status.bfCFGFile or "")
-    return f"{snapshot.settings.registry}{imageuri.build(file, cfg or None)}"
+    return f"{snapshot.settings.registry}{_path(snapshot)}"
 
 
 def versions(snapshot: Snapshot) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -111,7 +119,8 @@ def versions(snapshot: Snapshot) -> tuple[tuple[str, str], tuple[str, str]]:
     status, folder = snapshot.dpu.status, snapshot.settings.folder
     file, metadata = status.bfbFile or "", snapshot.dpu.metadata
     cfg = f"{metadata.name}-{metadata.uid}.cfg"
-    return (file, posixpath.join(folder, file)), (cfg, posixpath.join(folder, status.bfCFGFile or ""))
+    path = posixpath.join(folder, imageuri.FOLDER, configuration(snapshot.dpu))
+    return (file, posixpath.join(folder, file)), (cfg, path)
 
 
 def version(snapshot: Snapshot) -> str:
@@ -124,7 +133,7 @@ def _by_bmc(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
     about = ConditionType.BFB_TRANSFERRED
     if snapshot.holds(about):
         return _booting(snapshot, sight, now)
-    task = sight.task if snapshot.dpu.status.redfishTaskId else _ours(snapshot, sight)
+    task = _named(snapshot, sight) if snapshot.dpu.status.redfishTaskId else _ours(snapshot, sight)
     if task is None:
         return _submit(snapshot, sight, now)
     id_ = task.id
@@ -147,10 +156,36 @@ def _by_bmc(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
 
 def _ours(snapshot: Snapshot, sight: Sight) -> Task | None:
     """The work that was ordered for this DPU, if its id was not written down before a crash."""
-    wanted = image(snapshot)
-    ours = [task for task in sight.tasks or () if task.image == wanted]
+    ours = [task for task in sight.tasks or () if task.image is not None and _is_ours(snapshot, task)]
     newest = max(ours, key=lambda task: (task.state is not TaskState.FAILED, _number(task.id)), default=None)
-    return newest if newest is not None and newest.id != snapshot.tracker.last else None
+    # A BMC that restarts may give the number of a failure to another task: only a failure was counted.
+    counted = newest is not None and newest.state is TaskState.FAILED and newest.id == snapshot.tracker.last
+    return None if counted else newest
+
+
+def _named(snapshot: Snapshot, sight: Sight) -> Task | None:
+    """The work of that id. Where it is for another image, the number is somebody else's now: the BMC has restarted."""
+    task = sight.task
+    if task is None or task.image is None or _is_ours(snapshot, task):
+        return task
+    return Task(id=task.id, state=TaskState.LOST)
+
+
+def _is_ours(snapshot: Snapshot, task: Task) -> bool:
+    """The registry may have got another address since, and a BMC may put the scheme before it."""
+    return (task.image or "").endswith(_path(snapshot))
+
+
+def _path(snapshot: Snapshot) -> str:
+    return imageuri.build(snapshot.dpu.status.bfbFile or "", configuration(snapshot.dpu))
+
+
+def _is_bundle(snapshot: Snapshot) -> bool:
+    """Whether its status names a file that could be a bundle: the agent on the DPU may write all of the status."""
+    try:
+        return bool(_path(snapshot))
+    except ValueError:
+        return False
 
 
 def _submit(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision:
@@ -290,11 +325,11 @@ def _attempt_failed(
     if count >= most:
         update = failed(about, FAIL_TO_INSTALL, why).also(Update(fields={"redfishTaskId": None}, states={
             ConditionType.OS_INSTALLED: conditions.false(FAIL_TO_INSTALL, why),
-            ConditionType.ERROR: conditions.true(FAIL_TO_INSTALL, f"{why}. Tried {_times(count)}"),
+            ConditionType.ERROR: conditions.true(FAIL_TO_INSTALL, f"{_sentence(why)} Tried {_times(count)}"),
         }))
         return Decision(about=about, update=update, wake_after_s=AT_ONCE_S, because=why)
     note = tracker.remember(snapshot.dpu, tracker.Tracker(failed=count, last=id_), f"attempt {count} of {most} failed")
-    text = f"{why}. Attempt {count} of {most}; it is tried again"
+    text = f"{_sentence(why)} Attempt {count} of {most}; it is tried again"
     return do(wait(about, FAIL_TO_INSTALL, text, wake_after_s=AT_ONCE_S, redfishTaskId=None), note)
 
 
@@ -347,6 +382,11 @@ def _last_boot(snapshot: Snapshot) -> str:
 def _told(task: Task) -> str:
     text = "; ".join(task.messages) or "the BMC gives no reason"
     return f"task {task.id} ended with {task.state_text or task.state}: {text}"
+
+
+def _sentence(text: str) -> str:
+    """What a card tells may end with a full stop, or not."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _times(count: int) -> str:

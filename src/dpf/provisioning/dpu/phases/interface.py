@@ -37,11 +37,18 @@ from dpf.runtime.plan import Drive
 
 LOOK_AGAIN_S: Final = 2.0
 SILENT_AGAIN_S: Final = 5.0
+LISTENS_SOON_S: Final = 1.0
+"""A management service that has just been started listens a moment after its pod runs."""
 BETWEEN_RESTARTS: Final = timedelta(minutes=1)
 BOOT_LIMIT: Final = timedelta(minutes=5)
 VERIFY_LIMIT_S: Final = 120.0
 SECURE_BOOT_FAILED: Final = "SecureBootConfigurationFailed"
 MODE_UPDATE: Final = "ModeUpdateRequiresPowerCycle"
+_STILL_NIC: Final = (
+    "The card is still in NIC mode after the reboot of its host. Next step: set its mode to DPU and power-cycle its "
+    "host by hand, or delete the DPU"
+)
+"""No host is restarted again and again for a card that does not listen, or whose BMC has not seen it yet."""
 _MEMORY: Final = re.compile(r"\b([0-9]{1,4})\s?GB\b")
 _CPUS: Final = {DPUType.BLUEFIELD_2: 8, DPUType.BLUEFIELD_3: 16}
 _FIRMWARE: Final = (("bmc", Component.BMC), ("nic", Component.NIC), ("uefi", Component.UEFI))
@@ -50,7 +57,9 @@ _GIB: Final = 1 << 30
 
 def initialize_interface(snapshot: Snapshot, now: datetime) -> Decision:
     """Until the installation reaches the card, and the card is one that can be installed."""
-    return _redfish(snapshot, now) if snapshot.is_redfish else _dms(snapshot)
+    if snapshot.is_redfish:
+        return _redfish(snapshot, now)
+    return _left_alone(Phase.CONFIG_FW_PARAMETERS) if snapshot.skips_hardware else _dms(snapshot)
 
 
 def perform_arm_force_restart(snapshot: Snapshot, now: datetime) -> Decision:
@@ -65,8 +74,8 @@ def perform_arm_force_restart(snapshot: Snapshot, now: datetime) -> Decision:
         return wait(about, "OSNotRunning", _booted(snapshot.sight), wake_after_s=LOOK_AGAIN_S)
     if done.attempt >= min(done.max, tracker.MOST_RESTARTS):
         return move(about, Phase.INITIALIZE_INTERFACE, f"restarted {done.attempt} times")
-    if last is not None and now - last < BETWEEN_RESTARTS:
-        left_s = (last + BETWEEN_RESTARTS - now).total_seconds()
+    left_s = _pause_s(last, now)
+    if left_s > 0:
         why = f"Restarted {done.attempt} of {done.max} times; the next restart is a minute after the last one"
         return wait(about, "WaitingForRestart", why, wake_after_s=left_s)
     again = msgspec.structs.replace(done, attempt=done.attempt + 1, last=clock.rfc3339(now))
@@ -76,12 +85,24 @@ def perform_arm_force_restart(snapshot: Snapshot, now: datetime) -> Decision:
     return _order(found, snapshot, Restart(), why)
 
 
+def _pause_s(last: datetime | None, now: datetime) -> float:
+    """How long to wait before the next restart. A last one in the future is nonsense: the clock was set back."""
+    passed = now - last if last is not None else BETWEEN_RESTARTS
+    return (BETWEEN_RESTARTS - passed).total_seconds() if passed > -BETWEEN_RESTARTS else 0.0
+
+
 def config_fw_parameters(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 - the contract
     """Give the BMC the way into the card, or say to the card through its host that it is a DPU."""
     about = ConditionType.FW_CONFIGURED
+    if snapshot.skips_hardware:
+        return _left_alone(Phase.PREPARE_BFB, about)
     order: Order = PrepareRShim() if snapshot.is_redfish else SetMode(mode=DPUMode.DPU)
     because = "the BMC installs through RShim" if snapshot.is_redfish else "the card is to work as a DPU"
     return _order(move(about, Phase.PREPARE_BFB, because), snapshot, order, because)
+
+
+def _left_alone(to: Phase, about: ConditionType = ConditionType.INTERFACE_INITIALIZED) -> Decision:
+    return move(about, to, "the card is left alone, as its label says")
 
 
 def _redfish(snapshot: Snapshot, now: datetime) -> Decision:
@@ -91,7 +112,7 @@ def _redfish(snapshot: Snapshot, now: datetime) -> Decision:
     if not conditions.is_true(device.status.conditions, DeviceCondition.READY):
         return wait(about, "DPUDeviceNotReady", f"DPUDevice {device.metadata.name} is not ready{_of_device(snapshot)}")
     if snapshot.skips_hardware:
-        return move(about, Phase.CONFIG_FW_PARAMETERS, "the card is left alone, as its label says")
+        return _left_alone(Phase.CONFIG_FW_PARAMETERS)
     if isinstance(snapshot.sight, Silence) or snapshot.sight is None:
         return _silent(about, snapshot)
     expected = snapshot.card.serial if snapshot.card is not None else None
@@ -99,7 +120,8 @@ def _redfish(snapshot: Snapshot, now: datetime) -> Decision:
         why = f"serial number mismatch, expected: {expected}, actual: {snapshot.sight.serial}"
         return wait(about, "SerialNumberMismatch", why, wake_after_s=SILENT_AGAIN_S)
     if snapshot.sight.mode is DPUMode.NIC:
-        return _leave_nic_mode(snapshot)
+        again = snapshot.dpu.status.previousPhase == Phase.REBOOTING
+        return wait(about, MODE_UPDATE, _STILL_NIC, wake_after_s=SILENT_AGAIN_S) if again else _leave_nic_mode(snapshot)
     secured = _secure_boot(snapshot, snapshot.sight, now)
     return secured if secured is not None else _capable(snapshot, snapshot.sight)
 
@@ -125,21 +147,22 @@ def _secure_boot(snapshot: Snapshot, sight: Sight, now: datetime) -> Decision | 
     if wanted is None or seen is None or seen.current in (None, wanted):
         return None
     done = tracker.restarts(snapshot.dpu)
-    if done.attempt >= done.max and seen.wanted == wanted:
+    if done.attempt >= done.max and (seen.wanted == wanted or done.attempt >= tracker.MOST_RESTARTS):
         why = f"Secure Boot is {_on_off(seen.current)} after {done.attempt} restarts and should be {_on_off(wanted)}"
         last = clock.parse_rfc3339(done.last) if done.last else now
         if (now - last).total_seconds() > VERIFY_LIMIT_S:
             return fail(about, SECURE_BOOT_FAILED, f"{why}: the BMC does not take it over")
         return wait(about, "VerifyingSecureBoot", why, wake_after_s=LOOK_AGAIN_S)
     because = f"Secure Boot is to be turned {_on_off(wanted)}"
-    fresh = tracker.Restarts(generation=snapshot.dpu.metadata.generation or 0)
     update = Update(
         phase=Phase.PERFORM_ARM_FORCE_RESTART, states={about: conditions.false("SecureBootChanges", because)},
         dropped=frozenset({ConditionType.ARM_FORCE_RESTARTED}),
     )
     found = Decision(about=about, update=update, wake_after_s=AT_ONCE_S, because=because)
-    if done.attempt:
-        found = do(found, tracker.remember(snapshot.dpu, fresh, because))
+    if done.attempt >= done.max:
+        # What was lost on its way is staged again, with more restarts; all of them together have a limit.
+        more = msgspec.structs.replace(done, max=min(done.max + 2, tracker.MOST_RESTARTS))
+        found = do(found, tracker.remember(snapshot.dpu, more, because))
     return _order(found, snapshot, SetSecureBoot(enabled=wanted), because)
 
 
@@ -222,7 +245,8 @@ def _of_device(snapshot: Snapshot) -> str:
 def _silent(about: ConditionType, snapshot: Snapshot) -> Decision:
     """Nobody answers: say who, and look again."""
     if isinstance(snapshot.sight, Silence):
-        return wait(about, "CardUnreachable", snapshot.sight.why, wake_after_s=SILENT_AGAIN_S)
+        again_s = SILENT_AGAIN_S if snapshot.is_redfish else LISTENS_SOON_S
+        return wait(about, "CardUnreachable", snapshot.sight.why, wake_after_s=again_s)
     return wait(about, "CardUnreachable", "There is no address at which the card can be asked", is_invalid=True)
 
 

@@ -15,6 +15,7 @@ from dpf.api.bfb import Phase as BFBPhase
 from dpf.api.dpfoperatorconfig import DeploymentMode
 from dpf.api.dpu import DPU, ConditionReason, ConditionType, IdentityMode, Phase
 from dpf.api.dpunode import ConditionType as NodeCondition
+from dpf.api.meta import object_key
 from dpf.api.provisioning import DPUType, InstallInterface
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do, fail, move, wait
 from dpf.provisioning.dpu.snapshot import Settings, Snapshot
@@ -27,6 +28,10 @@ SKIPPED: Final = conditions.true(
     "Skipped", f"The DPUDevice has the label {names.SKIP_DPU_PROVISIONING_LABEL}: nothing is installed"
 )
 """Ready of a DPU that somebody else has installed."""
+LOOK_AGAIN_S: Final = 30.0
+"""For what no watch brings."""
+IN_LINE_S: Final = 60.0
+"""How often somebody in line looks by himself: of what becomes free only the first ones are told."""
 SUPPORTED = frozenset({InstallInterface.GNOI, InstallInterface.REDFISH})
 _BRIDGE = "feature label dpu-oob-bridge-configured"
 
@@ -50,7 +55,7 @@ def initializing(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001
 def pending(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 - the contract
     """Until what is installed is there, fits the card, and there is a place for one more installation."""
     about = ConditionType.PENDING
-    for check in (_upgrade, _template, _bfb, _flavor, _fits, _place):
+    for check in (_upgrade, _alone, _template, _bfb, _flavor, _fits, _registry, _place):
         found = check(snapshot)
         if found is not None:
             return found
@@ -187,7 +192,8 @@ def _cluster(snapshot: Snapshot) -> Decision | None:
 
 def _allocate(snapshot: Snapshot) -> Decision:
     if snapshot.allocated is None:
-        return _initial("DPUClusterNotAllocated", snapshot.unallocated or "no feasible cluster found")
+        why = snapshot.unallocated or "no feasible cluster found"
+        return wait(ConditionType.INITIALIZED, "DPUClusterNotAllocated", why, wake_after_s=IN_LINE_S)
     chosen = snapshot.allocated
     patch = Patch(
         kind=DPU, key=snapshot.key, because=f"it joins DPUCluster {chosen}",
@@ -217,6 +223,35 @@ def _upgrade(snapshot: Snapshot) -> Decision | None:
         return None
     why = f"The platform is being upgraded ({snapshot.settings.upgrade}); the installation begins afterwards"
     return wait(ConditionType.PENDING, ConditionReason.DPF_OPERATOR_UPGRADE_IN_PROGRESS, why)
+
+
+def _alone(snapshot: Snapshot) -> Decision | None:
+    """One card has one DPU, and a Node has one: two would install one after the other, and take each other's away."""
+    about, rival, namesake = ConditionType.PENDING, snapshot.rival, snapshot.namesake
+    if rival is not None:
+        why = (
+            f"The card of DPUDevice {snapshot.device.metadata.name if snapshot.device is not None else ''} is that of "
+            f"DPU {object_key(rival)} already. Next step: delete one of the two"
+        )
+        return wait(about, "DPUDeviceInUse", why, wake_after_s=LOOK_AGAIN_S)
+    if namesake is not None:
+        why = (
+            f"Node {snapshot.key.name} of DPUCluster {snapshot.cluster_key} is that of DPU {object_key(namesake)}. "
+            "Next step: delete one of the two, or choose another DPUCluster for it"
+        )
+        return wait(about, "NodeNameInUse", why, wake_after_s=LOOK_AGAIN_S)
+    return None
+
+
+def _registry(snapshot: Snapshot) -> Decision | None:
+    """A BMC fetches its bundle from us: nobody could say from where."""
+    if not snapshot.is_redfish or snapshot.skips_hardware or snapshot.settings.registry:
+        return None
+    why = (
+        "The address at which BMCs reach the BFB registry is not known. Next step: set "
+        "provisioningController.registry.loadBalancerAddress of the DPFOperatorConfig"
+    )
+    return wait(ConditionType.PENDING, "BFBRegistryUnknown", why, is_invalid=True)
 
 
 def _template(snapshot: Snapshot) -> Decision | None:
@@ -280,7 +315,7 @@ def _place(snapshot: Snapshot) -> Decision | None:
     why = (
         f"{snapshot.installing} of at most {most} DPUs are being installed; this one follows when one of them is done"
     )
-    return wait(ConditionType.PENDING, "MaxParallelInstallations", why)
+    return wait(ConditionType.PENDING, "MaxParallelInstallations", why, wake_after_s=IN_LINE_S)
 
 
 def _held(about: ConditionType, reason: str, why: str, *, is_invalid: bool = False) -> Decision:

@@ -6,6 +6,7 @@ the DPUNode's business. Source: behaviour-provisioning.md 5.9 to 5.11 and 7.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,17 +16,20 @@ from dpf.api.dpuagent import AgentStatus
 from dpf.api.dpuagent import ConditionType as AgentCondition
 from dpf.api.dpunode import DPUNode
 from dpf.api.provisioning import RebootMethod
+from dpf.provisioning.dpu import tracker
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do, fail, move, wait
-from dpf.provisioning.dpu.intents import Command, EnsureHostNetwork
+from dpf.provisioning.dpu.intents import Command, EnsureHostNetwork, Refused
 from dpf.provisioning.dpu.snapshot import Snapshot
 from dpf.provisioning.flavor import firmware
 from dpf.provisioning.hostpods.state import PodPhase
-from dpf.provisioning.install.port import ForceReset, Power, Sight
+from dpf.provisioning.install.port import Card, ForceReset, Power, Sight
 from dpf.runtime import clock, conditions
-from dpf.runtime.plan import Drive
+from dpf.runtime.plan import Drive, StepResult
 
 LOOK_AGAIN_S: Final = 2.0
 SHUTDOWN_LIMIT: Final = timedelta(minutes=5)
+RESET_LIMIT: Final = timedelta(minutes=10)
+"""How long after the reset of a card its agent may need to start before the card is reset again."""
 ITSELF: Final = frozenset({RebootMethod.FIRMWARE_RESET, RebootMethod.DPU_WARM_REBOOT})
 """What the DPU does without its host."""
 
@@ -41,7 +45,7 @@ def rebooting(snapshot: Snapshot, now: datetime) -> Decision:
     if told is None or told.phase == RebootPhase.SUCCEEDED or (told.method is None and snapshot.skips_hardware):
         return move(about, _after_reboot(snapshot), told.message if told is not None and told.message else "rebooted")
     if snapshot.hostless:
-        return _reset_alone(snapshot, told)
+        return _reset_alone(snapshot, told, now)
     if told.phase == RebootPhase.WAIT_FOR_SHUTDOWN:
         return _shut_down(snapshot, told, now)
     if told.phase in (RebootPhase.PENDING, RebootPhase.FAILED):
@@ -109,9 +113,11 @@ def _without_agent(snapshot: Snapshot) -> Decision:
     """Firmware settings count after a reset of the card and its host; a power cycle is for whoever asks for it."""
     about = ConditionType.DPU_CONFIG
     annotations, flavor = snapshot.dpu.metadata.annotations or {}, snapshot.flavor
-    entries = (flavor.spec.nvconfig if flavor is not None and flavor.spec is not None else None) or ()
+    if flavor is None:
+        return wait(about, *snapshot.lost)
+    entries = (flavor.spec.nvconfig if flavor.spec is not None else None) or ()
     asked = annotations.get(names.HOST_POWER_CYCLE_REQUIRED_ANNOTATION, "false").lower() in ("true", "1", "t")
-    if asked or any(entry.hostPowerCycleRequired for entry in entries):
+    if asked:
         return enter(snapshot, RebootMethod.POWER_CYCLE, about, "a power cycle of the host is required")
     if any(entry.parameters for entry in entries):
         return enter(snapshot, RebootMethod.SYSTEM_LEVEL_RESET, about, "the flavor changes settings of the firmware")
@@ -149,22 +155,50 @@ def _shut_down(snapshot: Snapshot, told: RebootStatus, now: datetime) -> Decisio
     return Decision(about=about, update=update, because=because)
 
 
-def _reset_alone(snapshot: Snapshot, told: RebootStatus) -> Decision:
-    """A card without a host resets itself; a fresh start of its agent shows that it did."""
+def _reset_alone(snapshot: Snapshot, told: RebootStatus, now: datetime) -> Decision:
+    """A card without a host resets itself; a fresh start of its agent shows that it did.
+
+    The time of the reboot status names the reset: it is noted on the object before the order is given, so that no crash
+    and no lost answer resets the card twice. One that leads nowhere is ordered again after a while.
+    """
     about, agent, status = ConditionType.REBOOTED, snapshot.dpu.status.agentStatus, snapshot.dpu.status
-    if told.phase is None and snapshot.card is not None:
-        reboot = {"method": str(RebootMethod.HOSTLESS_DPU_REBOOT), "phase": str(RebootPhase.PENDING),
-                  "reason": "ResettingDPU", "message": "the card resets itself"}
-        found = wait(
-            about, "ResettingDPU", "The card resets itself", wake_after_s=LOOK_AGAIN_S, rebootStatus=reboot
-        )
-        return do(found, Drive(intent=Command(card=snapshot.card, order=ForceReset()), because="it has no host"))
     consumed = status.agentLastStartupTime
-    if agent is not None and agent.lastStartupTime is not None and (
+    if told.phase is not None and agent is not None and agent.lastStartupTime is not None and (
         consumed is None or _is_newer(agent.lastStartupTime, consumed)
     ):
         return move(about, _after_reboot(snapshot), "the agent has started anew")
-    return wait(about, "ResettingDPU", "The card resets itself; its agent has not started again yet")
+    since = clock.parse_rfc3339(told.lastTransitionTime or "")
+    if told.phase is None or now - since > RESET_LIMIT:
+        reboot = {"method": str(RebootMethod.HOSTLESS_DPU_REBOOT), "phase": str(RebootPhase.PENDING),
+                  "reason": "ResettingDPU", "message": "the card resets itself"}
+        return wait(
+            about, "ResettingDPU", "The card resets itself", wake_after_s=LOOK_AGAIN_S, rebootStatus=reboot
+        )
+    found = wait(
+        about, "ResettingDPU", "The card resets itself; its agent has not started again yet",
+        wake_after_s=max(LOOK_AGAIN_S, (since + RESET_LIMIT - now).total_seconds() + 1.0),
+    )
+    if snapshot.card is None or tracker.restarts(snapshot.dpu).last == told.lastTransitionTime:
+        return found
+    return _reset(snapshot, snapshot.card, told, found)
+
+
+def _reset(snapshot: Snapshot, card: Card, told: RebootStatus, found: Decision) -> Decision:
+    """Note it, then order it; where the card has certainly not taken it, it begins anew."""
+    note = tracker.Restarts(generation=snapshot.dpu.metadata.generation or 0, last=told.lastTransitionTime or "")
+
+    def settle(result: StepResult) -> Update:
+        refused = next((one.answer for one in result.outcomes if isinstance(one.answer, Refused)), None)
+        if refused is None or refused.doubtful:
+            return found.update
+        again = {"method": told.method, "reason": "ResettingDPU", "message": refused.why}
+        return Update(states={found.about: conditions.false("ResettingDPU", refused.why)}, fields={
+            "rebootStatus": again,
+        })
+
+    order = Drive(intent=Command(card=card, order=ForceReset(), tells=True), because="it has no host")
+    ordered = do(found, tracker.remember(snapshot.dpu, note, "the card is about to be reset"), order, settle=settle)
+    return replace(ordered, wake_after_s=LOOK_AGAIN_S)
 
 
 def _host(snapshot: Snapshot) -> str:

@@ -16,7 +16,7 @@ from dpf.provisioning.dpu import nodesync
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do
 from dpf.provisioning.dpu.phases import effect, joining, preparing, restarting
 from dpf.provisioning.dpu.snapshot import Snapshot, Unknown
-from dpf.provisioning.hostpods.state import PodPhase
+from dpf.provisioning.hostpods.state import PodPhase, PodState
 from dpf.runtime import conditions
 from dpf.runtime.conditions import State
 
@@ -83,12 +83,16 @@ def _facts(snapshot: Snapshot) -> dict[str, object]:
 
 
 def _pods(snapshot: Snapshot, found: Decision) -> Decision:
-    """The host's side of the card stays set up: a pod that has gone is made again (BP 5.15)."""
-    dpunode = snapshot.dpunode
+    """The host's side stays set up: a pod that has gone, or was told another MTU, is made again (BP 5.15, 11)."""
+    dpunode, pod = snapshot.dpunode, snapshot.host_network
     if snapshot.is_redfish or snapshot.interface is None or dpunode is None or dpunode.status.kubeNodeRef is None:
         return found
-    if snapshot.host_network is not None and snapshot.host_network.phase is PodPhase.NOT_THERE:
-        return do(found, restarting.host_network(snapshot, dpunode, dpunode.status.kubeNodeRef))
-    return found
+    if pod is None or not (pod.phase is PodPhase.NOT_THERE or _has_other_mtu(pod, snapshot)):
+        return found
+    return do(found, restarting.host_network(snapshot, dpunode, dpunode.status.kubeNodeRef))
+
+
+def _has_other_mtu(pod: PodState, snapshot: Snapshot) -> bool:
+    return pod.mtu is not None and pod.mtu != snapshot.settings.high_speed_mtu
 
 

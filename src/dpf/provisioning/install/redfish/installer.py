@@ -49,7 +49,7 @@ class RedfishInstaller:
         return sight
 
     async def order(self, card: Card, order: Order) -> str | None:
-        """See `Installer.order`. A card with another serial number than expected gets no order."""
+        """See `Installer.order`. A card with another serial number than expected gets no order, nor one without."""
         bmc, what = self._bmc(card), orders.describe(order)
         try:
             names = await self._names_of(card, bmc)
@@ -92,7 +92,9 @@ class RedfishInstaller:
         if card.serial is None:
             return
         actual = reading.text(await bmc.get(names.chassis), "SerialNumber")
-        if actual is not None and actual.lower() != card.serial.lower():
+        if actual is None:
+            raise errors.Unreadable(f"{bmc} does not tell its serial number")
+        if actual.lower() != card.serial.lower():
             raise InstallError(mismatch(card.serial, actual), retryable=False)
 
 
