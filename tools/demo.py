@@ -250,8 +250,8 @@ def typed(path: Path) -> str:
 
 
 def relative(path: Path) -> str:
-    """A program by its name, a file by its path: what a person would type."""
-    return path.name if path.is_absolute() and os.access(path, os.X_OK) else str(path)
+    """A program by its name, a file by its path in this checkout: what a person would type."""
+    return path.name if path.is_absolute() and os.access(path, os.X_OK) else typed(path)
 
 
 if __name__ == "__main__":

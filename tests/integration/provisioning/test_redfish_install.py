@@ -259,6 +259,18 @@ async def test_an_order_never_reaches_another_card(tmp_path: Path) -> None:
         assert rig.card().record.installs == []
 
 
+async def test_an_order_waits_until_a_card_says_which_one_it_is(tmp_path: Path) -> None:
+    """It is looked at again, and counts as no attempt."""
+    async with a_rig(tmp_path) as rig:
+        rig.card().set_faults(Faults(serial="N/A"))
+        with pytest.raises(InstallError, match="does not tell its serial number") as caught:
+            await rig.installer.order(rig.at(), Install(image=rig.images.bundle()))
+
+        assert caught.value.silence is not None
+        assert not caught.value.doubtful
+        assert rig.card().record.installs == []
+
+
 async def test_a_clock_that_is_off_is_measured(tmp_path: Path) -> None:
     async with a_rig(tmp_path) as rig:
         rig.card().set_faults(Faults(clock_skew_s=-7200))

@@ -53,7 +53,7 @@ async def test_it_is_downloaded_and_its_versions_are_reported(stage: Stage, tls:
     assert stat.S_IMODE((stage.folder / FILE).stat().st_mode) == 0o644
     assert {c.type: (c.status, c.reason) for c in bfb.status.conditions or ()} == {
         "Initialized": ("True", "Success"), "Downloaded": ("True", "Success"), "Ready": ("True", "Success"),
-        "Error": ("False", "Success"), "Deleted": ("Unknown", "Pending"),
+        "Error": ("False", "Success"),
     }
     assert stage.condition("Downloaded").message == f"{FILE}: 8192 bytes, sha256 {SHA256}"
     assert f"Normal SuccessfulDownload: {FILE} is complete: Publish" in stage.events

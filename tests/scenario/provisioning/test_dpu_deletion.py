@@ -8,10 +8,12 @@ import pytest
 from tests.support import dpus as some
 from tests.support.crash import Crash
 from tests.support.dpus import Stage
-from tests.support.world import NAMESPACE
+from tests.support.lagging import LaggingCluster
+from tests.support.world import NAMESPACE, a_world
 
 from dpf.api import core
 from dpf.api.dpu import DPU
+from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Key, ObjectMeta
 from dpf.api.provisioning import InstallInterface
 from dpf.kube import errors
@@ -192,6 +194,25 @@ async def test_a_host_that_is_dead_keeps_no_dpu_for_ever(tmp_path: Path) -> None
         await stage.pass_time(manager, 600)
         assert stage.phases == {}
         assert [name for name in stage.left if "Pod" not in name] == []
+
+
+async def test_nobody_goes_whose_request_for_an_effect_is_not_seen_yet(tmp_path: Path) -> None:
+    """Or the host would stay out of service for ever: nobody else takes the request back."""
+    world = a_world(dpu_clusters=(some.CLUSTER,))
+    world.host = host = LaggingCluster(now=world.clock.now)
+    taint = {"taint": {"key": "dpu", "value": "flash", "effect": "NoSchedule"}}
+    stage = some.a_stage(tmp_path, world=world, interface=GNOI, effect=taint)
+    host.hold_up(DPUNodeMaintenance)
+    async with stage.controllers() as manager:
+        await manager.settle()
+        assert stage.phases == {"worker-1-d1": "Node Effect"}
+        await stage.delete()
+        await stage.pass_time(manager, 20, step_s=1)
+        assert stage.phases == {"worker-1-d1": "Deleting"}
+        await host.let_through(DPUNodeMaintenance)
+        await stage.work(manager, until=lambda stage: not stage.dpus)
+        await stage.pass_time(manager, 60)
+    assert stage.maintenances == {}
 
 
 async def test_two_dpus_of_a_host_go_together(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ async def test_what_does_not_work_is_named_and_what_works_is_told() -> None:
     world = await a_stage()
     async with stage.running(world) as manager:
         missing = [f"DaemonSet apps/dd-{service} has no pod on Node dpu-1 yet" for service in ("consumer", "producer")]
-        unready = [f"DPUServiceInterface tenant/{name} is not ready" for name in ("dd-consumer-eth0", "dd-producer-eth0")]
+        named = ("dd-consumer-eth0", "dd-producer-eth0")
+        unready = [f"DPUServiceInterface tenant/{name} is not ready" for name in named]
         assert stage.operational(world) == {
             SUMMARY: ("False", f"The following conditions are not ready: {OTHERS}, {INTERFACES}, {CHAINS}"),
             NODE: FINE, CRITICAL: FINE, OTHERS: ("False", "; ".join(missing)),

@@ -35,6 +35,7 @@ class BFBController(Reconciler[BFB, Snapshot]):
     field_owner = "bfb-controller"
     finalizer = names.BFB_FINALIZER
     condition_types = tuple(ConditionType)
+    keeps_unseen_conditions = False
     permissions = (
         Permission(kind=BFB, verbs=("get", "list", "watch", "patch"), subresources=("status", "finalizers")),
         Permission(kind=DPUSet, verbs=("list", "watch")),

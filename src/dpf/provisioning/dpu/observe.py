@@ -199,4 +199,14 @@ async def _going(world: World, seen: Snapshot, now: datetime) -> Snapshot:
     pods = _pods_left(world, seen, now)
     answers = seen.cluster is not None and not isinstance(seen.node, Unknown)
     left = await world.leftovers.remains(seen.dpu, seen.cluster_key if answers else None)
-    return replace(seen, remains=(*pods, *left))
+    return replace(seen, remains=(*pods, *left, *(await _unseen_requests(world, seen))))
+
+
+async def _unseen_requests(world: World, seen: Snapshot) -> tuple[str, ...]:
+    """Maintenances that the DPU has asked and that the cache does not show: nobody else takes its request back."""
+    listing = await world.clusters.host.client.list(DPUNodeMaintenance, seen.key.namespace)
+    shown = {object_key(one) for one in seen.maintenances if seen.key.name in maintenances.requestors(one)}
+    asked = (one for one in listing.items if seen.key.name in maintenances.requestors(one))
+    return tuple(
+        f"its request in DPUNodeMaintenance {one.metadata.name}" for one in asked if object_key(one) not in shown
+    )

@@ -60,6 +60,11 @@ GUARDS = {
         joining(node=None), "NodeNotFound",
         f"Node {given.NAME} has not joined DPUCluster {CLUSTER} yet; see the system's own log on DPUDevice mt1",
     ),
+    "no node, and no token any more": (
+        joining(a_condition("BFBPrepared", hours=3), node=None), "NodeNotFound",
+        (f"Node {given.NAME} has not joined DPUCluster {CLUSTER} yet, and its token has ended: it holds 2 h. Next "
+         "step: delete the DPU; it is made and installed again by its DPUSet"),
+    ),
     "node is not ready": (
         joining(node=given.a_node(ready="False")), "NodeNotReady",
         f"Node {given.NAME} in DPUCluster {CLUSTER} is not ready: the network is not ready",
@@ -82,6 +87,14 @@ GUARDS = {
 @pytest.mark.parametrize(("snapshot", "reason", "message"), GUARDS.values(), ids=GUARDS)
 def test_waits_for(snapshot: Snapshot, reason: str, message: str) -> None:
     assert given.reason(snapshot) == (reason, message)
+
+
+@pytest.mark.parametrize("before", [Phase.READY, Phase.NODE_EFFECT, Phase.NODE_EFFECT_REMOVAL])
+def test_other_labels_are_no_reason_to_look_at_the_firmware_again(before: Phase) -> None:
+    """Somebody may have updated it since, and the BMC may be away: neither keeps a label from a Node that is ready."""
+    for sight in (SILENT, Sight(firmware={Component.UEFI: "5.0.0"})):
+        dpu = a_dpu(Phase.DPU_CLUSTER_CONFIG, previousPhase=before)
+        assert given.written(a_snapshot(dpu, sight=sight)).phase is Phase.SERVICE_READINESS
 
 
 def test_a_gate_that_there_is_none_of_names_those_that_there_are() -> None:

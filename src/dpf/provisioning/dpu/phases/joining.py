@@ -12,7 +12,6 @@ from typing import Final
 from dpf.api import core
 from dpf.api.bfb import BFBVersions
 from dpf.api.dpu import ConditionType, OperationalConditionType, Phase
-from dpf.api.dpudevice import DPUDevice
 from dpf.api.meta import Key
 from dpf.provisioning.dpu import nodesync
 from dpf.provisioning.dpu.decision import Decision, do, move, wait
@@ -20,14 +19,17 @@ from dpf.provisioning.dpu.intents import Revoke
 from dpf.provisioning.dpu.snapshot import Snapshot, Unknown
 from dpf.provisioning.flavor import firmware
 from dpf.provisioning.install.port import Component, Sight, Silence
+from dpf.provisioning.join import build
 from dpf.runtime import conditions
 from dpf.runtime.plan import Drive, Patch
 
 LOOK_AGAIN_S: Final = 5.0
+_INSTALLED: Final = frozenset({Phase.READY, Phase.NODE_EFFECT, Phase.NODE_EFFECT_REMOVAL})
+"""Who comes from there was installed before, and has other labels now: what its firmware is has been told then."""
 _CHECKED: Final = ((Component.UEFI, "uefi"), (Component.BSP, "bsp"))
 
 
-def dpu_cluster_config(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 - the contract
+def dpu_cluster_config(snapshot: Snapshot, now: datetime) -> Decision:
     """Until its Node is Ready and has its labels; then the token that let it in is taken back."""
     about, cluster = ConditionType.DPU_CLUSTER_READY, snapshot.cluster_key
     unchanged = _unchanged_firmware(snapshot)
@@ -39,7 +41,7 @@ def dpu_cluster_config(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: 
         return wait(about, "DPUClusterClientGetError", f"DPUCluster {cluster}: {snapshot.node.why}")
     name = snapshot.key.name
     if snapshot.node is None:
-        why = f"Node {name} has not joined DPUCluster {cluster} yet{_hint(snapshot.device)}"
+        why = f"Node {name} has not joined DPUCluster {cluster} yet{_hint(snapshot, now)}"
         return wait(about, "NodeNotFound", why)
     if not is_ready(snapshot.node):
         why = f"Node {name} in DPUCluster {cluster} is not ready{_complaint(snapshot.node)}"
@@ -76,6 +78,8 @@ def _unchanged_firmware(snapshot: Snapshot) -> Decision | None:
     about, wanted = ConditionType.DPU_CLUSTER_READY, snapshot.bfb.status.versions if snapshot.bfb is not None else None
     if not snapshot.is_redfish or snapshot.skips_hardware or wanted is None or snapshot.holds(about):
         return None
+    if snapshot.dpu.status.previousPhase in _INSTALLED:
+        return None
     if isinstance(snapshot.sight, Silence):
         return wait(about, "CheckFwVersionError", snapshot.sight.why, wake_after_s=LOOK_AGAIN_S)
     if not isinstance(snapshot.sight, Sight) or snapshot.sight.firmware is None:
@@ -96,7 +100,14 @@ def _node_key(name: str) -> Key:
     return Key("", name)
 
 
-def _hint(device: DPUDevice | None) -> str:
+def _hint(snapshot: Snapshot, now: datetime) -> str:
+    """Where to look, and from when on it is no use any more: nobody joins by a token that has ended (BP section 12)."""
+    if snapshot.overdue(ConditionType.BFB_PREPARED, build.TTL.total_seconds(), now):
+        return (
+            f", and its token has ended: it holds {build.TTL.total_seconds() / 3600:.0f} h. Next step: delete the DPU; "
+            "it is made and installed again by its DPUSet"
+        )
+    device = snapshot.device
     return f"; see the system's own log on DPUDevice {device.metadata.name}" if device is not None else ""
 
 
