@@ -26,6 +26,20 @@ def standin(platform: Platform) -> Iterator[Standin]:
 
 
 @pytest.fixture(scope="session")
+def site() -> Iterator[Platform]:
+    """A platform whose two DPUs are installed through their hosts, which a tenant may have (`support.tenanthosts`)."""
+    with platforms.platform(interface="gnoi") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def sitestandin(site: Platform) -> Iterator[Standin]:
+    """Somebody speaks for service chains and their interfaces on `site`."""
+    with platforms.standin(site) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def repository(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     """A chart repository that a test may take down for a while."""
     with ownrepository.serving(platform, tmp_path_factory.mktemp("repository")) as made:
@@ -36,7 +50,7 @@ def repository(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
 def mended(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test that broke something, everything runs again for the next one."""
     yield
-    if "platform" in request.fixturenames:
-        made: Platform = request.getfixturevalue("platform")
+    for name in {"platform", "site"} & set(request.fixturenames):
+        made: Platform = request.getfixturevalue(name)
         if not made.status()["healthy"]:
             made.up()

@@ -13,8 +13,9 @@ from tests.e2e import test_dpudeployment as stories
 from tests.e2e.test_dpudeployment import CHILDREN, CONSUMER, PRODUCER
 from tests.e2e.test_dpuservice import CLUSTER
 from tests.e2e.test_faults import controllers, stopped
-from tests.support import rolledout, tenants
+from tests.support import installations, rolledout, tenanthosts, tenants
 from tests.support.platform import Platform, Standin
+from tests.support.tenanthosts import DPUS
 from tests.support.tenants import NAME, Tenant, Where
 
 from dpf.api import names
@@ -34,19 +35,21 @@ MARKED = (
 """One child of each kind."""
 OWN_KINDS = (
     "dpudeployments,dpuservices,dpuserviceinterfaces,dpuservicechains,dpuservicetemplates,dpuserviceconfigurations,"
-    "dpusets,bfbs,dpuflavors,dpuclusters,appprojects,secrets,configmaps"
+    "dpusets,dpus,dpunodes,dpudevices,dpunodemaintenances,bfbs,dpuflavors,dpuclusters,appprojects,secrets,configmaps"
 )
 
 
-async def test_our_process_is_killed_in_the_middle_of_an_update(platform: Platform, standin: Standin) -> None:
+async def test_our_process_is_killed_in_the_middle_of_an_update(site: Platform, sitestandin: Standin) -> None:
     """A disruptive update by processes that die after one write, two, three...: one revision, no gap, no leftovers.
 
-    Then the platform's own process starts where nothing is left to do, and writes nothing.
+    The host is back in service, and its card was installed once. Then the platform's own process starts where nothing is
+    left to do, and writes nothing.
     """
-    async with tenants.tenant(platform, "stubborn-update") as mine:
-        platform.apply(*disruptive(mine, Where.FIRST))
+    async with tenanthosts.tenant(site, "stubborn-update") as mine:
+        site.apply(*disruptive(mine, Where.FIRST))
         await mine.ready()
-        platform.kill_controllers()
+        installed = installations.installs(site)
+        site.kill_controllers()
         try:
             async with tenants.recorded(mine, DPUService) as states:
                 mine.configure("consumer", worker={"parallelization": 11})
@@ -55,13 +58,14 @@ async def test_our_process_is_killed_in_the_middle_of_an_update(platform: Platfo
             see_no_gap(states)
             (left,) = await mine.services("consumer")
             pods = await mine.pods("consumer", 1)
-            assert rolledout.environment(pods["dpu-1"])["PARALLELIZATION"] == "11"
+            assert rolledout.environment(pods[DPUS[Where.FIRST]])["PARALLELIZATION"] == "11"
             assert [len(await mine.all(kind)) for kind in CHILDREN] == [2, 2, 1, 1]
             (dpuset,) = await mine.all(DPUSet)
             assert rolledout.node_labels(dpuset)[stories.CONSUMER_LABEL] == left.metadata.name
+            assert installations.installs(site) == installed
             before = resource_versions(mine)
         finally:
-            platform.up()
+            site.up()
         await mine.until_looked_at()
         assert resource_versions(mine) == before
 
@@ -160,6 +164,7 @@ async def until_updated(tenant: Tenant) -> None:
     await tenant.until_gone(DPUService, CONSUMER)
     await tenant.until_all(DPUSet, lambda found: not any(rolledout.follows_labels(dpuset) for dpuset in found))
     await tenant.ready()
+    await tenanthosts.free(tenant)
 
 
 def see_no_gap(states: Sequence[Mapping[str, DPUService]]) -> None:

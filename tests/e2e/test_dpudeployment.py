@@ -1,7 +1,8 @@
 """DPUDeployments on the local platform: the users' guide from its first table to its last, and what it does not show.
 
-Provisioning and chains are spoken for by `tools.standin`; everything else is real. Assertions look at what the API
-servers of host and DPU cluster hold, and at what the pods do.
+Chains are spoken for by `tools.standin`; everything else is real. Where DPUs matter they are installed (`site`), else
+there are Nodes without an installation (`platform`). Assertions look at what the API servers of host and DPU cluster
+hold, and at what the pods do.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import json
 from collections.abc import Sequence
 
 from tests.e2e.test_dpuservice import CLUSTER, ask
-from tests.support import hostnodes, rolledout, tenants
+from tests.support import hostnodes, rolledout, tenanthosts, tenants
 from tests.support.ownrepository import Repository
 from tests.support.platform import Platform, Standin
+from tests.support.tenanthosts import DPUS
 from tests.support.tenants import NAME, Manifest, Tenant, Where
 
 from dpf.api import core, names
 from dpf.api.argocd import Application
 from dpf.api.bfb import BFB
+from dpf.api.dpu import DPU, Phase
 from dpf.api.dpudeployment import DPUDeployment
 from dpf.api.dpuflavor import DPUFlavor
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
@@ -46,14 +49,14 @@ def renamed(interface: str) -> dict[str, object]:
     return {"op": "replace", "path": "/spec/interfaces/0/name", "value": interface}
 
 
-async def test_the_users_guide(platform: Platform, standin: Standin) -> None:
+async def test_the_users_guide(site: Platform, sitestandin: Standin) -> None:
     """Seed 003 verbatim: roll-out, update without and with disruption, deletion."""
-    async with tenants.tenant(platform, "customer-namespace") as guide:
-        platform.apply(*guide.producer_consumer(where=None))
+    async with tenanthosts.tenant(site, "customer-namespace") as guide:
+        site.apply(*guide.producer_consumer(where=None))
         await guide.ready()
         await see_the_rollout(guide)
         await update_without_disruption(guide)
-        await update_with_disruption(guide, standin)
+        await update_with_disruption(guide, sitestandin)
         await delete(guide)
 
 
@@ -68,11 +71,14 @@ async def see_the_rollout(guide: Tenant) -> None:
         [name, "True", "Success"] for name in (CONSUMER, PRODUCER)
     ]
     producers, consumers = await guide.pods("producer", 2), await guide.pods("consumer", 2)
-    assert set(producers) == set(consumers) == {"dpu-1", "dpu-2"}
+    assert set(producers) == set(consumers) == set(DPUS.values())
     for pod in consumers.values():
         assert rolledout.environment(pod)["PARALLELIZATION"] == "10", "the configuration wins over the template"
         assert (pod.metadata.annotations or {})["sre.nvidia.com/page"] == "true"
+    for dpu in await guide.all(DPU):
+        assert dpu.status.phase == Phase.READY
     for node in (await guide.dpu.list(core.Node)).items:
+        assert node.metadata.name in DPUS.values()
         assert rolledout.revision_labels(node).items() >= {
             names.OWNED_BY_DPUDEPLOYMENT_LABEL: f"{guide.namespace}_{NAME}", PRODUCER_LABEL: PRODUCER,
             CONSUMER_LABEL: CONSUMER, names.DPUSERVICECHAIN_NODE_LABEL: NAME,
@@ -99,28 +105,23 @@ async def update_without_disruption(guide: Tenant) -> None:
 
 
 async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
-    """A second object beside the first, and one in the end."""
+    """A second object beside the first, and one in the end; the hosts are out of service until all works again."""
     old_pods = await guide.pods("producer", 2)
     async with tenants.recorded(guide, DPUService) as states:
         with standin.silent():
-            guide.patch("dpuserviceconfiguration/producer", [DISRUPTIVE])
-            guide.patch("dpuserviceconfiguration/producer", [renamed("app-iface2")])
-            new = await second_revision(guide)
-            await guide.until_all(DPUSet, lambda found: all(rolledout.follows_labels(dpuset) for dpuset in found))
-            rows = rolledout.table(guide, "dpuservices", *SERVICE_COLUMNS)
-            assert [row[0] for row in rows] == [CONSUMER, PRODUCER, new.metadata.name]
-            for dpuset in await guide.all(DPUSet):
-                assert rolledout.node_labels(dpuset)[PRODUCER_LABEL] == new.metadata.name
-                assert f"{guide.namespace}_{NAME}_{new.metadata.name}" in rolledout.requestors(dpuset)
-            assert rolledout.uids(await guide.pods("producer", 2)) == rolledout.uids(old_pods), "none stopped yet"
-            shown = rolledout.described(guide, "DPUService")
-            assert list(shown) == [CONSUMER, PRODUCER, new.metadata.name]
-            assert "Paused" in shown[PRODUCER]
-            assert "DPUSetsReady" in rolledout.described(guide, "DPUDeployment")[NAME]
+            async with tenanthosts.busy(guide, *DPUS):
+                guide.patch("dpuserviceconfiguration/producer", [DISRUPTIVE])
+                guide.patch("dpuserviceconfiguration/producer", [renamed("app-iface2")])
+                new = await second_revision(guide)
+                await see_two_revisions(guide, new.metadata.name)
+                assert rolledout.uids(await guide.pods("producer", 2)) == rolledout.uids(old_pods), "none stopped yet"
+            await guide.pods("producer", 2, network="app-iface2")
+            await see_who_holds_the_hosts(guide)
+            assert PRODUCER in {service.metadata.name for service in await guide.services("producer")}
         await guide.until_gone(DPUService, PRODUCER)
         await guide.until_all(DPUSet, lambda found: not any(rolledout.follows_labels(dpuset) for dpuset in found))
     pods = await guide.pods("producer", 2, network="app-iface2")
-    assert set(pods) == {"dpu-1", "dpu-2"}
+    assert set(pods) == set(DPUS.values())
     assert not rolledout.uids(pods) & rolledout.uids(old_pods)
     (left,) = await guide.services("producer")
     assert left.metadata.uid == new.metadata.uid
@@ -134,11 +135,37 @@ async def update_with_disruption(guide: Tenant, standin: Standin) -> None:
     assert list(rolledout.described(guide, "DPUServiceTemplate")) == ["consumer", "producer"]
 
 
+async def see_two_revisions(guide: Tenant, new: str) -> None:
+    """The old one rests; DPUs are told of the new one, and wait for their hosts, which are busy."""
+    await guide.until_all(DPUSet, lambda found: all(rolledout.follows_labels(dpuset) for dpuset in found))
+    rows = rolledout.table(guide, "dpuservices", *SERVICE_COLUMNS)
+    assert [row[0] for row in rows] == [CONSUMER, PRODUCER, new]
+    for dpuset in await guide.all(DPUSet):
+        assert rolledout.node_labels(dpuset)[PRODUCER_LABEL] == new
+        assert f"{guide.namespace}_{NAME}_{new}" in rolledout.requestors(dpuset)
+    await guide.until_all(DPU, lambda found: all(dpu.status.phase == Phase.NODE_EFFECT for dpu in found))
+    for host in DPUS:
+        assert f"{guide.namespace}_{NAME}_{new}" in (await tenanthosts.requestors(guide, host))
+    shown = rolledout.described(guide, "DPUService")
+    assert list(shown) == [CONSUMER, PRODUCER, new]
+    assert "Paused" in shown[PRODUCER]
+    assert "DPUSetsReady" in rolledout.described(guide, "DPUDeployment")[NAME]
+
+
+async def see_who_holds_the_hosts(guide: Tenant) -> None:
+    """Everything runs but the chain, of which nobody says that it is ready: it alone keeps the hosts from others."""
+    (chain,) = [c.metadata.name for c in await guide.all(DPUServiceChain) if not tenants.is_ready(c)]
+    for host in DPUS:
+        await tenanthosts.until_requestors(guide, host, [f"{guide.namespace}_{NAME}_{chain}"])
+
+
 async def delete(guide: Tenant) -> None:
     """Everything goes in the end, in both clusters, and the dependencies are free."""
     await guide.delete("dpudeployment", NAME)
-    for kind in CHILDREN:
+    for kind in (*CHILDREN, DPU, DPUNodeMaintenance):
         assert await guide.all(kind) == ()
+    await tenanthosts.free(guide)
+    assert (await guide.dpu.list(core.Node)).items == ()
     labels = f"{names.DPUSERVICE_NAMESPACE_LABEL}={guide.namespace}"
     assert (await guide.host.list(Application, DPF_NAMESPACE, labels=labels)).items == ()
     assert (await guide.dpu.list(core.DaemonSet, guide.namespace)).items == ()
@@ -147,33 +174,37 @@ async def delete(guide: Tenant) -> None:
         assert rolledout.consumers(dependency) == []
 
 
-async def test_a_revert_in_the_middle_costs_nothing(platform: Platform, standin: Standin) -> None:
-    """The old revision is the wanted one again: its pods never stopped, and the new one goes.
+async def test_a_revert_in_the_middle_costs_nothing(site: Platform, sitestandin: Standin) -> None:
+    """The old revision is the wanted one again while its DPU waits for its host: its pods never stop.
 
-    Then the deployment is deleted in the middle of another update: the paused revision must not hang.
+    Then the deployment is deleted in the middle of another update: the paused revision must not hang, nor the host.
     """
-    async with tenants.tenant(platform, "reverted") as mine:
+    async with tenanthosts.tenant(site, "reverted") as mine:
         *others, deployment = mine.producer_consumer(Where.FIRST)
         for obj in others:
             if obj["kind"] == "DPUServiceConfiguration":
                 obj["spec"]["upgradePolicy"] = {"applyNodeEffect": True}
-        platform.apply(*others, deployment)
+        site.apply(*others, deployment)
         await mine.ready()
         before = await mine.pods("consumer", 1)
-        with standin.silent():
+        async with tenanthosts.busy(mine, Where.FIRST):
             mine.configure("consumer", worker={"parallelization": 11})
             new = await second_revision(mine, "consumer")
+            await mine.until(DPU, DPUS[Where.FIRST], lambda dpu: dpu.status.phase == Phase.NODE_EFFECT)
             mine.configure("consumer", worker={"parallelization": 10})
             await mine.until(DPUService, CONSUMER, lambda service: not tenants.is_paused(service))
         await mine.until_gone(DPUService, new.metadata.name)
         await mine.ready()
+        await tenanthosts.free(mine)
         assert rolledout.uids(await mine.pods("consumer", 1)) == rolledout.uids(before)
-        with standin.silent():
+        async with tenanthosts.busy(mine, Where.FIRST):
             mine.configure("consumer", worker={"parallelization": 12})
             await second_revision(mine, "consumer")
+            await mine.until(DPU, DPUS[Where.FIRST], lambda dpu: dpu.status.phase == Phase.NODE_EFFECT)
             mine.kubectl("delete", "dpudeployment", NAME, "--wait=false")
             await mine.until_all(DPUService, lambda found: not found)
-        await mine.until_gone(DPUDeployment, NAME)
+            await mine.until_gone(DPUDeployment, NAME)
+            await tenanthosts.free(mine)
 
 
 async def test_what_cannot_work_is_said_and_nothing_is_made(
@@ -240,17 +271,17 @@ async def test_two_deployments_share_what_they_build_on(platform: Platform, stan
         await mine.until_gone(BFB, "bfb-2.9")
 
 
-async def test_a_service_knows_the_one_that_it_depends_on(platform: Platform, standin: Standin) -> None:
+async def test_a_service_knows_the_one_that_it_depends_on(site: Platform, sitestandin: Standin) -> None:
     """`dependsOn` with templating (6.6), and config ports (3.6): the running process is asked on every endpoint."""
-    async with tenants.tenant(platform, "dependent") as mine:
-        platform.apply(*frontend_and_backend(mine))
+    async with tenanthosts.tenant(site, "dependent") as mine:
+        site.apply(*frontend_and_backend(mine))
         await mine.ready("duo")
         slices = json.loads(mine.kubectl("get", "endpointslices", "-o", "json"))["items"]
         (found,) = [s for s in slices if s["metadata"]["labels"][names.DPUSERVICE_NAME_LABEL] == "duo-frontend"]
         port = next(p["port"] for p in found["ports"] if p["name"] == "exampletcp")
         addresses = [address for endpoint in found["endpoints"] for address in endpoint["addresses"]]
         answers = [await ask(address, port) for address in addresses]
-        assert sorted(answer["node"] for answer in answers) == ["dpu-1", "dpu-2"]
+        assert sorted(answer["node"] for answer in answers) == sorted(DPUS.values())
         for answer in answers:
             assert answer["environment"]["SERVICE_ID"] == "talks to duo-backend in dependent"
         service = json.loads(mine.kubectl("get", "service", "duo-frontend", "-o", "json"))
@@ -349,6 +380,8 @@ def frontend_and_backend(tenant: Tenant) -> list[Manifest]:
         name: {"serviceTemplate": name, "serviceConfiguration": name} for name in settings
     }
     deployment["spec"]["services"]["frontend"]["dependsOn"] = [{"name": "backend"}]
-    deployment["spec"]["dpus"]["dpuSets"] = [{"nameSuffix": "all", "nodeSelector": {"matchLabels": {"dpu": "dpu"}}}]
+    deployment["spec"]["dpus"]["dpuSets"] = [{"nameSuffix": "all", "nodeSelector": {"matchExpressions": [
+        {"key": tenants.RACK, "operator": "Exists"},
+    ]}}]
     del deployment["spec"]["serviceChains"]
     return [*(obj for obj in others if obj["kind"] in {"BFB", "DPUFlavor"}), *parts, deployment]

@@ -169,6 +169,18 @@ async def test_hosts_that_are_rebooted_by_their_agent_are_left_alone() -> None:
         assert not is_required(world)
 
 
+async def test_nobody_is_asked_to_reboot_what_has_no_host() -> None:
+    """The card resets itself."""
+    world = a_stage(EXTERNAL, a_dpu("a", method="HostlessDPUReboot", told="Pending"))
+    label = {"metadata": {"labels": {"provisioning.dpu.nvidia.com/hostless": "true"}}}
+    await world.host.patch(DPUNode, HOST, NAMESPACE, patch=label)
+    async with running(world):
+        assert not is_required(world)
+        types = [c.type for c in dpunode(world).status.conditions or ()]
+        assert "DPUNodeRebootInProgress" not in types
+        assert reboots(world) == {"a": ("Pending", None)}
+
+
 async def test_script_gets_the_methods_and_completes() -> None:
     """16.46: the environment for methods that differ; what is not known becomes SystemLevelReset."""
     world = a_stage(SCRIPT, a_dpu("a"), a_dpu("b", method="Unknown"))

@@ -156,11 +156,11 @@ async def test_what_a_node_complains_of(type_: str, status: str, message: str) -
     world = await a_stage()
     await all_works(world)
     async with stage.running(world) as manager:
-        node = stage.a_node("dpu-1", stage.wanted_labels(world))
-        kept = [c for c in node.status.conditions or () if c.type != type_]
-        told = core.NodeCondition(type=type_, status=status, message="m")
-        stage.dpu_cluster(world).add(
-            msgspec.structs.replace(node, status=core.NodeStatus(conditions=[*kept, told]))
+        told = [{"type": type_, "status": status, "message": "m"}]
+        if type_ != "Ready":
+            told.append({"type": "Ready", "status": "True"})
+        await stage.dpu_cluster(world).patch(
+            core.Node, "dpu-1", patch={"status": {"conditions": told}}, subresource="status"
         )
         await manager.settle()
         assert stage.operational(world)[NODE] == ("False" if message else "True", message)

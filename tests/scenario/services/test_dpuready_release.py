@@ -219,6 +219,24 @@ async def test_a_host_without_a_dpu_is_free() -> None:
         assert stage.requestors(world) == ["dpu-1"]
 
 
+async def test_a_host_that_only_seems_to_have_no_dpu_stays() -> None:
+    """The cache has not heard of it yet."""
+    world = await stage.a_stage()
+    await world.host.delete(DPU, "dpu-1", some.TENANT)
+    came = False
+
+    def come(request: Request) -> None:
+        nonlocal came
+        if request.verb == "get" and request.kind == "DPUService" and not came:
+            came = True
+            stage.add_dpu(world, "dpu-1")
+
+    world.host.on_request = come
+    async with stage.running(world):
+        assert came
+        assert stage.requestors(world) == [CHAIN, CONSUMER, PRODUCER, "dpu-1"]
+
+
 async def test_before_the_effect_is_there_nobody_leaves() -> None:
     world = await stage.a_stage()
     await everything_works(world)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from dpf.api.dpu import ConditionType, Phase
 from dpf.provisioning.dpu import plan as planner
 from dpf.provisioning.dpu.decision import Update, outcome
-from dpf.provisioning.dpu.phases import table
+from dpf.provisioning.dpu.phases import settled, table
 from dpf.provisioning.dpu.snapshot import Snapshot
 from dpf.runtime import conditions
 from dpf.runtime.clock import rfc3339
@@ -36,6 +36,10 @@ def compute(snapshot: Snapshot, applied: Applied, now: datetime) -> Verdict:
         why = "The DPU is being installed; it is deleted as soon as that has ended"
         states[ConditionType.DELETING] = conditions.false(CANNOT_DELETE, why)
     phase = update.phase or table.phase_of(snapshot.phase)
+    if update.phase is Phase.READY and ConditionType.READY not in states:
+        # Its Node is known already: one write less for each DPU.
+        update = update.also(Update(fields=settled.node_facts(snapshot)))
+        states[ConditionType.READY] = settled.node_state(snapshot)
     if ConditionType.READY not in states and not (update.phase is None and phase in _PHASES_WITHOUT_NEWS):
         states[ConditionType.READY] = _not_ready(snapshot, update, phase, decision.about)
     return Verdict(
@@ -58,8 +62,6 @@ def _fields(snapshot: Snapshot, update: Update, now: datetime) -> dict[str, Any]
 
 def _not_ready(snapshot: Snapshot, update: Update, phase: Phase, about: ConditionType) -> State:
     """Why it is not Ready: what was found in the phase that it is in after this pass."""
-    if update.phase is not None and phase is Phase.READY:
-        return conditions.false(Reason.PENDING, "Its Node is looked at")
     found = update.states.get(about) or next((s for s in update.states.values() if s.status == Status.FALSE), None)
     if phase is Phase.ERROR:
         told = update.states.get(ConditionType.ERROR, found)

@@ -27,7 +27,7 @@ async def snapshot_of(cache: Cache, client: Client, dpunode: DPUNode) -> Snapsho
     Raises kube.errors.Error.
     """
     seen = _cached(cache, dpunode)
-    if not reboot.participants(seen):
+    if not reboot.participants(seen) or seen.hostless:
         return seen
     if reboot.is_external(dpunode) and reboot.turns_on_request(seen):
         return replace(seen, dpunode=await _current(client, dpunode))

@@ -47,7 +47,7 @@ def compute(snapshot: Snapshot, applied: Applied) -> Verdict:
 def _rebooting(snapshot: Snapshot, applied: Applied, states: dict[str, State]) -> dict[str, Any]:
     """The reboot's condition, into `states`, and its fields; of one that is driven elsewhere only the end."""
     waiting = reboot.participants(snapshot)
-    if waiting and not reboot.is_driven(snapshot.dpunode):
+    if waiting and (not reboot.is_driven(snapshot.dpunode) or snapshot.hostless):
         return {}
     if not waiting:
         if not any(dpu.status.phase == Phase.REBOOTING for dpu in snapshot.dpus):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.provisioning.dpu import snapshots as given
 from tests.unit.provisioning.dpu.snapshots import a_condition, a_dpu, a_snapshot, ago
@@ -86,8 +87,16 @@ def test_the_next_phase_says_what_it_is_about_to_do() -> None:
     )
 
 
-def test_a_dpu_that_becomes_ready_has_not_looked_at_its_node_yet() -> None:
-    assert ready(after(a_snapshot(Phase.NODE_EFFECT_REMOVAL))) == ("False", "Pending", "Its Node is looked at")
+@pytest.mark.parametrize(("node", "told"), [
+    ("True", ("True", "DPUReady", "")),
+    ("False", ("False", "NodeNotReady", f"Node {given.NAME} in DPUCluster {given.NAMESPACE}/tenant1 is not ready")),
+])
+def test_a_dpu_that_is_through_says_at_once_how_its_node_is(node: str, told: tuple[str, str, str]) -> None:
+    addresses = [{"type": "InternalIP", "address": "10.9.0.1"}]
+    status = given.a_node(ready=node, addresses=addresses).status
+    seen = msgspec.structs.replace(given.settled_node(), status=status)
+    verdict = after(a_snapshot(Phase.NODE_EFFECT_REMOVAL, node=seen))
+    assert (verdict.fields["phase"], verdict.fields["addresses"], ready(verdict)) == (Phase.READY, addresses, told)
 
 
 def test_a_failure_is_told_in_ready_too() -> None:

@@ -28,7 +28,7 @@ def ready(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 - the 
         return Decision(about=about, update=Update(states={about: preparing.SKIPPED}))
     if nodesync.is_drifted(snapshot):
         return _rerun(snapshot)
-    update = Update(states={about: _state(snapshot)}, fields=_facts(snapshot))
+    update = Update(states={about: node_state(snapshot)}, fields=node_facts(snapshot))
     return _pods(snapshot, Decision(about=about, update=update))
 
 
@@ -61,7 +61,8 @@ def _rerun(snapshot: Snapshot) -> Decision:
     return Decision(about=about, update=update, wake_after_s=AT_ONCE_S, because=because)
 
 
-def _state(snapshot: Snapshot) -> State:
+def node_state(snapshot: Snapshot) -> State:
+    """`Ready` of a DPU that is installed: how its Node is."""
     cluster, name = snapshot.cluster_key, snapshot.key.name
     match snapshot.node:
         case Unknown(why=why):
@@ -75,7 +76,8 @@ def _state(snapshot: Snapshot) -> State:
             return conditions.true(ConditionReason.DPU_READY)
 
 
-def _facts(snapshot: Snapshot) -> dict[str, object]:
+def node_facts(snapshot: Snapshot) -> dict[str, object]:
+    """What the Node tells: its addresses."""
     if not isinstance(snapshot.node, core.Node):
         return {}
     addresses = [Address(type=one.type, address=one.address) for one in snapshot.node.status.addresses or ()]
