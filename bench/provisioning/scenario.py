@@ -101,13 +101,15 @@ async def _measured(servers: Engines, dpus: Bare, size: Size, program: Sequence[
         await _configure(servers.host, size)
         address = f"127.0.0.1:{ports.find_free_port()}"
         what = (
-            "provisioning", "--bfb-folder", str(servers.folder / BFBS), "--bfb-registry-listen", address,
+            "provisioning", "--bfb-folder", str(servers.folder / BFBS), "--bfb-registry-address", address,
             "--bfb-mirror", f"{fleet.BFB_SITE}=http://127.0.0.1:{where.bfbs}",
         )
-        logs = [servers.folder / name for name in ("manager.log", "controllers.log")]
+        logs = [servers.folder / name for name in ("manager.log", "controllers.log", "registry.log")]
         manager = ("cluster-manager", "static")
+        registry = ("bfb-registry", "--bfb-folder", str(servers.folder / BFBS), "--bfb-registry-listen", address)
         async with (
             process.running(servers.kubeconfig, logs[0], 1, program, manager),
+            process.running(servers.kubeconfig, logs[2], 1, program, registry),
             process.running(servers.kubeconfig, logs[1], 1, program, what) as ours,
         ):
             stand = Stand(

@@ -36,7 +36,9 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("controllers", type=click.Choice(["all", "services", "provisioning", "cluster-manager"]))
+@click.argument("controllers", type=click.Choice(
+    ["all", "services", "provisioning", "cluster-manager", "bfb-registry"],
+))
 @click.argument("manager", required=False, type=click.Choice(["static", "kamaji", _LOCAL]))
 @click.option("--kubeconfig", default=None, help="Host cluster; default: KUBECONFIG, in-cluster or ~/.kube/config.")
 @click.option("--metrics-address", default="127.0.0.1:8080", show_default=True, help="Metrics and probes; '' for none.")
@@ -58,11 +60,11 @@ def main() -> None:
 )
 @click.option(
     "--bfb-registry-listen", default="", metavar="HOST:PORT",
-    help="Serve the volume over https, for BMCs that are told to install; '' for not at all.",
+    help="Where `bfb-registry` serves the volume over https, for BMCs that are told to install.",
 )
 @click.option(
     "--bfb-registry-address", default="", metavar="HOST:PORT",
-    help="Where BMCs reach the registry, unless the DPFOperatorConfig says so; default: where it listens.",
+    help="Where BMCs reach the registry, unless the DPFOperatorConfig says so.",
 )
 @click.option(
     "--agent-api-server", default="", metavar="URL",
@@ -80,18 +82,21 @@ def run(
     bfb_registry_listen: str, bfb_registry_address: str, agent_api_server: str, bfb_mirrors: tuple[str, ...],
     log_format: str, log_level: str,
 ) -> None:
-    """Run CONTROLLERS against the host cluster until a signal; `cluster-manager` takes the MANAGER to run."""
+    """Run CONTROLLERS against the host cluster until a signal; `cluster-manager` takes the MANAGER to run.
+
+    `bfb-registry` is no controller: it serves the volume with the BFBs, and any number of it may run.
+    """
     from dpf.local import errors
     from dpf.provisioning.controllers import Options
     from dpf.runtime import logs, mirrors, process
 
     logs.configure(console=log_format == "console", level=log_level)
-    host, port = _address(bfb_registry_listen)
+    if controllers == "bfb-registry":
+        sys.exit(_serve_registry(kubeconfig, namespace, bfb_folder, bfb_registry_listen, bfb_registry_address))
     try:
         options = Options(
-            folder=bfb_folder, registry_host=host, registry_port=port,
-            registry_address=bfb_registry_address or bfb_registry_listen,
-            agent_server=agent_api_server, mirrors=mirrors.parse(bfb_mirrors, mirrors.BFB),
+            folder=bfb_folder, registry_address=bfb_registry_address, agent_server=agent_api_server,
+            mirrors=mirrors.parse(bfb_mirrors, mirrors.BFB),
         )
         factory = _factory(controllers, manager, local_state, mirrors.parse(repository_mirrors), options)
     except (errors.LocalError, mirrors.MirrorError) as error:
@@ -106,11 +111,30 @@ def run(
     sys.exit(code)
 
 
+def _serve_registry(kubeconfig: str | None, namespace: str, folder: Path, listen: str, address: str) -> int:
+    """Exit code of the process that serves the volume."""
+    from dpf.kube import errors, http
+    from dpf.kube import kubeconfig as kubeconfigs
+    from dpf.provisioning.bfb import serving
+    from dpf.runtime import process
+
+    host, port = _address(listen)
+
+    async def serve() -> int:
+        client = http.HTTPClient(kubeconfigs.load(kubeconfig), name="host")
+        reached = address.rpartition(":")[0].strip("[]") or host
+        wanted = serving.BFBRegistry(client, namespace).serving(folder, host, port, reached)
+        return await serving.run_until_signal(wanted, client)
+
+    try:
+        return process.execute(serve())
+    except (errors.CredentialsError, OSError) as error:
+        raise click.ClickException(f"the registry cannot be served at {listen}: {error}") from error
+
+
 def _address(text: str) -> tuple[str, int]:
     """Host and port of HOST:PORT. Raises UsageError."""
     host, _, port = text.rpartition(":")
-    if not text:
-        return "", 0
     if not host or not (port.isascii() and port.isdigit()) or int(port) >= _PORTS:
         raise click.UsageError(f"--bfb-registry-listen {text!r} is not HOST:PORT, e.g. 0.0.0.0:8443")
     return host.strip("[]"), int(port)

@@ -109,14 +109,8 @@ def test_a_silent_and_a_slow_bmc_delay_no_other(hardware: Platform) -> None:
     assert some.installs(hardware)["dpu-1"] == [*before["dpu-1"], "booted"]
 
 
-@pytest.mark.parametrize(("moment", "outcomes"), [
-    # The bundle comes from the process that is killed: the BMC may give up, and tell so, which is an attempt.
-    ("running", (["booted"], ["failed", "booted"])),
-    ("transferred", (["booted"],)),
-])
-def test_controllers_that_are_killed_in_the_middle_install_once(
-    hardware: Platform, moment: str, outcomes: tuple[list[str], ...],
-) -> None:
+@pytest.mark.parametrize("moment", ["running", "transferred"])
+def test_controllers_that_are_killed_in_the_middle_install_once(hardware: Platform, moment: str) -> None:
     before, pid = some.installs(hardware), hardware.pids()[up.CONTROLLERS]
     assert pid is not None
     some.delete(hardware, "dpu-1")
@@ -125,7 +119,7 @@ def test_controllers_that_are_killed_in_the_middle_install_once(
     assert some.phases(hardware)["dpu-1"] == "OS Installing"
     hardware.up()
     some.until(hardware, lambda: some.phases(hardware) == READY)
-    assert some.installs(hardware)["dpu-1"][len(before["dpu-1"]):] in outcomes
+    assert some.installs(hardware)["dpu-1"][len(before["dpu-1"]):] == ["booted"]
     assert some.installs(hardware)["dpu-2"] == before["dpu-2"]
 
 

@@ -19,6 +19,13 @@ DOMAINS: Final = ("chains", "operator", "provisioning", "services")
 """Packages of `dpf` whose module `controllers` lists their controllers; one that is not written yet is passed over."""
 
 
+def servers(domain: str) -> tuple[Any, ...]:
+    """Processes of a domain that are no controllers: with a name and permissions, as controllers have."""
+    if importlib.util.find_spec(f"dpf.{domain}") is None:
+        return ()
+    return tuple(getattr(importlib.import_module(f"dpf.{domain}.controllers"), "SERVERS", ()))
+
+
 def controllers(domain: str) -> tuple[type[Reconciler[Any, Any]], ...]:
     """The controllers of a domain, as its package lists them."""
     if importlib.util.find_spec(f"dpf.{domain}") is None:
@@ -36,7 +43,8 @@ def files() -> dict[str, str]:
 def _files_of(domain: str) -> Iterator[tuple[str, str]]:
     source = f"the controllers of src/dpf/{domain}"
     for folder, build in (("", roles.host_roles), ("dpu-cluster/", roles.dpu_cluster_roles)):
-        built = [role for controller in controllers(domain) for role in build(controller.name, controller.permissions)]
+        declared = (*controllers(domain), *servers(domain))
+        built = [role for one in declared for role in build(one.name, one.permissions)]
         if built:
             yield f"{folder}{domain}.yaml", _text(source, built)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import dpf
-from dpf.api import core
-from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.api.provisioning import InstallInterface
 from dpf.kube.client import Endpoint
 from dpf.provisioning.agentcsr.controller import AgentCSRController
 from dpf.provisioning.bfb.controller import BFBController
 from dpf.provisioning.bfb.download import Downloads
 from dpf.provisioning.bfb.files import Volume
-from dpf.provisioning.bfb.serving import Serving
+from dpf.provisioning.bfb.serving import BFBRegistry
 from dpf.provisioning.certificates import issuer as certificates
 from dpf.provisioning.certificates.issuer import Issuer
 from dpf.provisioning.clustermanager.kamaji.controller import KamajiClusterManager
@@ -55,18 +50,20 @@ CONTROLLERS: Final = (
 )
 
 
+SERVERS: Final = (BFBRegistry,)
+"""Processes that are no controllers, and have rights all the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the command line says about installations.
 
-    `folder` is the volume with the BFBs. The registry listens at `registry_host` and `registry_port`, and is reached at
-    `registry_address` (host and port) unless the DPFOperatorConfig says otherwise. `agent_server` is the URL of the
+    `folder` is the volume with the BFBs. The registry is reached at `registry_address` (host and port) unless the
+    DPFOperatorConfig says otherwise. `agent_server` is the URL of the
     host's API server as DPUs reach it; without it they are told what `cluster-info` says, or what we use ourselves.
     """
 
     folder: Path = Path("/bfb")
-    registry_host: str = ""
-    registry_port: int = 8443
     registry_address: str = ""
     agent_server: str = ""
     mirrors: Mirrors = NONE
@@ -79,7 +76,7 @@ def build(world: World, options: Options | None = None) -> list[Reconciler[Any, 
     downloads = Downloads(Volume(chosen.folder), world.clock, mirrors=chosen.mirrors)
     return [
         DPUClusterController(clusters=clusters, prober=HTTPProber()),
-        BFBController(clusters=clusters, downloads=downloads, serving=_serving(world, chosen, issuer)),
+        BFBController(clusters=clusters, downloads=downloads),
         DPUSetController(clusters=clusters, clock=world.clock, version=dpf.__version__, dpf_namespace=world.namespace),
         _dpus(world, chosen, issuer),
         DPURegistrationController(clusters=clusters, namespace=world.namespace),
@@ -125,37 +122,7 @@ def _dpus(world: World, options: Options, issuer: Issuer) -> DPUController:
     )
 
 
-def _balancers(world: World) -> list[str]:
-    """Hosts under which DPFOperatorConfigs say that the registry is reached."""
-    registries = [
-        config.spec.provisioningController.registry
-        for config in world.clusters.host.cache.list(DPFOperatorConfig) if config.spec is not None
-    ]
-    told = (registry.loadBalancerAddress for registry in registries if registry is not None)
-    return sorted({host for address in told if address and (host := urlsplit(address).hostname)})
-
-
 def _agent_endpoint(world: World, options: Options) -> Endpoint | None:
     if not options.agent_server:
         return None
     return Endpoint(server=options.agent_server, ca_pem=world.host.endpoint.ca_pem)
-
-
-REGISTRY_SECRET: Final = "dpf-provisioning-registry-server-secret"  # noqa: S105 - a name
-
-
-def _serving(world: World, options: Options, issuer: Issuer) -> Serving | None:
-    if not options.registry_host:
-        return None
-
-    async def certify(names: Sequence[str]) -> tuple[bytes, bytes]:
-        await issuer.server_secret(REGISTRY_SECRET, world.namespace, [*names, *_balancers(world)])
-        secret = await world.host.get(core.Secret, REGISTRY_SECRET, world.namespace)
-        data = secret.data or {}
-        return base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"])
-
-    reached = options.registry_address.rpartition(":")[0] or options.registry_host
-    return Serving(
-        folder=options.folder, host=options.registry_host, port=options.registry_port, names=(reached,),
-        certify=certify, clock=world.clock,
-    )

@@ -151,18 +151,11 @@ class Manager:
         await self._synced_or_stopping(controller)
         name = controller.reconciler.name
         try:
-            await self._work(controller, name)
-        finally:
-            await controller.reconciler.aclose()
-
-    async def _work(self, controller: Controller, name: str) -> None:
-        """The workers, and what runs beside them."""
-        async with asyncio.TaskGroup() as beside:
-            companion = beside.create_task(controller.reconciler.accompany(), name=f"{name} companion")
             async with asyncio.TaskGroup() as group:
                 for number in range(controller.reconciler.workers or self._settings.workers):
                     group.create_task(controller.run_worker(), name=f"{name} worker {number}")
-            companion.cancel()
+        finally:
+            await controller.reconciler.aclose()
 
     async def _synced_or_stopping(self, controller: Controller) -> None:
         """A cache that never becomes complete (a CRD is missing) must not hold up the end of the process."""

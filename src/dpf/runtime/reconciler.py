@@ -130,9 +130,6 @@ class Reconciler(ABC, Generic[K, S]):
         """
         raise TypeError(f"{self.name} has no driver for {intent!r}")
 
-    async def accompany(self) -> None:
-        """Runs beside the passes as long as this process works, and is cancelled at its end; most have nothing."""
-
     async def aclose(self) -> None:
         """Give up connections; called once, when no pass runs any more. Most have none of their own."""
 

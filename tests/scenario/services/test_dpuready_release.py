@@ -248,6 +248,21 @@ async def test_before_the_effect_is_there_nobody_leaves() -> None:
         assert stage.requestors(world) == ["dpu-1"]
 
 
+@pytest.mark.parametrize("deleting", [True, False], ids=["its-dpu-is-going", "its-dpu-has-gone"])
+async def test_without_dpus_nobody_waits_for_an_effect_that_does_not_come(deleting: bool) -> None:
+    """The DPUDeployment was deleted while its host was being drained, which takes as long as it takes."""
+    world = await stage.a_stage()
+    world.host.add(nodes.a_maintenance(CHAIN, PRODUCER, "somebody", applied=False))
+    async with stage.running(world) as manager:
+        assert stage.requestors(world) == ["somebody", CHAIN, PRODUCER]
+        if deleting:
+            stage.add_dpu(world, "dpu-1", phase="Deleting", deleting=True)
+        else:
+            await world.host.delete(DPU, "dpu-1", some.TENANT)
+        await manager.settle()
+        assert stage.requestors(world) == ["somebody"]
+
+
 async def test_a_dpu_that_is_asking_is_not_argued_with() -> None:
     """In Node Effect it would put the requestor back in its next look."""
     world = await stage.a_stage()
@@ -320,6 +335,25 @@ async def test_a_requestor_that_somebody_adds_meanwhile_is_not_lost() -> None:
         await manager.settle()
         assert raced
         assert stage.requestors(world) == ["dpu-1", "dpu-2"]
+
+
+async def test_a_maintenance_that_goes_meanwhile_is_let_go() -> None:
+    world = await stage.a_stage()
+    async with stage.running(world) as manager:
+        maintenance, gone = f"{nodes.DPUNODE}-hold", False
+
+        def go(request: Request) -> None:
+            nonlocal gone
+            if request.verb == "get" and request.kind == "DPUNodeMaintenance" and not gone:
+                gone = True
+                world.host.add(nodes.a_maintenance("dpu-1"))
+
+        world.host.on_request = go
+        before = len(world.writes)
+        await stage.be_ready(world, "producer")
+        await manager.settle()
+        assert gone
+        assert [w for w in world.writes[before:] if maintenance in w] == []
 
 
 async def test_what_cannot_be_read_is_not_gone() -> None:

@@ -36,6 +36,7 @@ from dpf.local.supervisor.spec import ProcessSpec
 from dpf.local.supervisor.supervisor import Outcome, Process, Supervisor
 
 CONTROLLERS: Final = "dpf-controllers"
+BFB_REGISTRY: Final = "bfb-registry"
 CHART_REPOSITORY: Final = "chart-repository"
 EXAMPLE_REPOSITORY: Final = "https://example.com/charts"
 """The repository that the producer/consumer example names; the platform's own one is its mirror."""
@@ -49,7 +50,7 @@ _LISTENERS: Final = {
     "argocd-repo-server-metrics": argocd.REPO_SERVER,
     "argocd-application-controller-metrics": argocd.CONTROLLER,
     "controllers-metrics": CONTROLLERS,
-    "bfb-registry": CONTROLLERS,
+    "bfb-registry": BFB_REGISTRY,
     "bfb-server": hardware.PROCESS,
 }
 """Which process listens on each of the settings' ports."""
@@ -263,6 +264,15 @@ async def _start_dpf(platform: Platform) -> None:
                 *controllers_options(platform.settings),
             ),
         ))
+        await platform.ensure(ProcessSpec(
+            name=BFB_REGISTRY, cwd=platform.settings.state, log=platform.logs / f"{BFB_REGISTRY}.log",
+            argv=(
+                sys.executable, "-m", "dpf", "run", BFB_REGISTRY,
+                "--kubeconfig", str(platform.host.pki.kubeconfig(CONTROLLERS)),
+                "--bfb-folder", str(hardware.bfb_folder(platform.settings.state)),
+                "--bfb-registry-listen", _registry_address(platform.settings),
+            ),
+        ))
         await _healthy(platform, "controllers-metrics", process, "/readyz")
 
 
@@ -271,9 +281,13 @@ def controllers_options(settings: platform_settings.Settings) -> tuple[str, ...]
     return (
         "--repository-mirror", f"{EXAMPLE_REPOSITORY}={_repository_url(settings)}",
         "--bfb-folder", str(hardware.bfb_folder(settings.state)),
-        "--bfb-registry-listen", f"{_LOOPBACK}:{settings.port('bfb-registry')}",
+        "--bfb-registry-address", _registry_address(settings),
         "--bfb-mirror", f"{hardware.BFB_SITE}=http://{_LOOPBACK}:{settings.port('bfb-server')}",
     )
+
+
+def _registry_address(settings: platform_settings.Settings) -> str:
+    return f"{_LOOPBACK}:{settings.port('bfb-registry')}"
 
 
 async def _start_dpu_cluster(platform: Platform, host: port.Client) -> None:

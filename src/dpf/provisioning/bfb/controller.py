@@ -21,7 +21,6 @@ from dpf.provisioning.bfb import observe, status, watches
 from dpf.provisioning.bfb import plan as planner
 from dpf.provisioning.bfb.download import Downloads
 from dpf.provisioning.bfb.plan import Intent
-from dpf.provisioning.bfb.serving import Serving
 from dpf.provisioning.bfb.snapshot import Snapshot
 from dpf.runtime.plan import Applied, Plan
 from dpf.runtime.reconciler import Permission, Reconciler, Verdict, Watch
@@ -42,9 +41,8 @@ class BFBController(Reconciler[BFB, Snapshot]):
         Permission(kind=DPU, verbs=("list", "watch")),
     )
 
-    def __init__(self, *, clusters: ClusterRegistry, downloads: Downloads, serving: Serving | None = None) -> None:
+    def __init__(self, *, clusters: ClusterRegistry, downloads: Downloads) -> None:
         self._clusters = clusters
-        self._serving = serving
         self._downloads = downloads
         self._world = observe.World(clusters=clusters, downloads=downloads)
 
@@ -68,11 +66,6 @@ class BFBController(Reconciler[BFB, Snapshot]):
     async def drive(self, intent: Intent) -> None:
         """See `Downloads.carry_out`."""
         await self._downloads.carry_out(intent)
-
-    async def accompany(self) -> None:
-        """The registry, which serves what is on the volume."""
-        if self._serving is not None:
-            await self._serving.run()
 
     def status(self, snapshot: Snapshot, plan: Plan, applied: Applied, now: datetime) -> Verdict:  # noqa: ARG002
         """See `status.compute`."""

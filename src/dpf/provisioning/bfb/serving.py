@@ -1,29 +1,40 @@
-"""Keeps the registry of BFBs running, with a certificate of our CA, beside the passes of the BFB controller.
+"""`dpf run bfb-registry`: the registry of BFBs, with a certificate of our CA.
 
-Whoever fetches from it (a BMC) trusts that CA. The certificate is renewed before it ends; a cluster that does not
-answer meanwhile costs nothing but a later attempt.
+A process of its own, without election: controllers may be killed, or the lead may change, while BMCs fetch; a transfer
+that is cut would be an installation that failed. Whoever fetches trusts our CA. The certificate is renewed before it
+ends; a cluster that does not answer meanwhile costs nothing but a later attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
 
 import structlog
 
+from dpf.api import core
+from dpf.api.dpfoperatorconfig import DPFOperatorConfig
 from dpf.kube import errors
+from dpf.kube.client import Client
 from dpf.provisioning.bfb.registry import Registry, serving_context
-from dpf.runtime.clock import Clock
-from dpf.runtime.reconciler import DriverError
+from dpf.provisioning.certificates import issuer as certificates
+from dpf.provisioning.certificates.issuer import Issuer
+from dpf.runtime.clock import Clock, SystemClock
+from dpf.runtime.reconciler import DriverError, Permission
 
 RENEW_EVERY_S: Final = 3600.0
 AGAIN_S: Final = 2.0
 
 _log = structlog.get_logger()
+
+SECRET: Final = "dpf-provisioning-registry-server-secret"  # noqa: S105 - a name
 
 Certify = Callable[[Sequence[str]], Awaitable[tuple[bytes, bytes]]]
 """Certificate and key, PEM, for a server at these addresses; raises kube.errors.Error and DriverError."""
@@ -67,6 +78,54 @@ class Serving:
             return False
         await asyncio.to_thread(_write, files, pair)
         return True
+
+
+class BFBRegistry:
+    """The process, and what it may do in the host cluster."""
+
+    name: ClassVar[str] = "bfb-registry"
+    permissions: ClassVar[Sequence[Permission]] = (
+        Permission(kind=DPFOperatorConfig, verbs=("list",)), *certificates.PERMISSIONS,
+    )
+
+    def __init__(self, client: Client, namespace: str, clock: Clock | None = None) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._clock = clock or SystemClock()
+        self._issuer = Issuer(client, namespace, self._clock)
+
+    def serving(self, folder: Path, host: str, port: int, reached: str) -> Serving:
+        """The registry over `folder` at `host` and `port`; `reached` is the host under which BMCs know it."""
+        return Serving(
+            folder=folder, host=host, port=port, names=(reached,), certify=self._certify, clock=self._clock
+        )
+
+    async def _certify(self, names: Sequence[str]) -> tuple[bytes, bytes]:
+        configs = (await self._client.list(DPFOperatorConfig)).items
+        await self._issuer.server_secret(SECRET, self._namespace, [*names, *_balancers(configs)])
+        data = (await self._client.get(core.Secret, SECRET, self._namespace)).data or {}
+        return base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"])
+
+
+async def run_until_signal(serving: Serving, client: Client) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. Raises OSError when the address is taken."""
+    running = asyncio.create_task(serving.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        return 0
+    finally:
+        await client.aclose()
+    return 1
+
+
+def _balancers(configs: Sequence[DPFOperatorConfig]) -> list[str]:
+    """Hosts under which a DPFOperatorConfig says that the registry is reached."""
+    registries = [config.spec.provisioningController.registry for config in configs if config.spec is not None]
+    told = (registry.loadBalancerAddress for registry in registries if registry is not None)
+    return sorted({host for address in told if address and (host := urlsplit(address).hostname)})
 
 
 def _write(files: tuple[Path, Path], pair: tuple[bytes, bytes]) -> None:

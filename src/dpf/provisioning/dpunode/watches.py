@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dpf.api import core, names
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig
-from dpf.api.dpu import DPU
+from dpf.api.dpu import DPU, Phase
 from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
@@ -52,7 +52,7 @@ def build(find: Find, every: Callable[[], Iterable[Key]]) -> list[Watch]:
         if _dpu(old) == _dpu(new):
             return ()
         alone = {key: len(tuple(find(DPU, ON_NODE, str(key)))) == 1 for key in _nodes(old, new)}
-        return [key for key, is_alone in alone.items() if not (is_alone and _is_on_its_way(old, new))]
+        return [key for key, is_alone in alone.items() if not is_alone or _stage(old) != _stage(new)]
 
     def of_lists(old: DPUNode | None, new: DPUNode | None) -> Iterable[Key]:
         """Other DPUNodes that list a device which this one lists newly, or no longer."""
@@ -103,10 +103,12 @@ def _dpu(dpu: DPU) -> object:
     return dpu.status.phase, dpu.status.rebootStatus
 
 
-def _is_on_its_way(old: DPU, new: DPU) -> bool:
-    """Whether it has got from one phase of its installation to the next, and no more: that concerns its siblings."""
-    phases = {old.status.phase, new.status.phase}
-    return phases <= reboot.ON_THE_WAY and old.status.rebootStatus == new.status.rebootStatus
+def _stage(dpu: DPU) -> object:
+    """What a host has to know of a DPU that is alone on it; siblings are told of every phase."""
+    phase = dpu.status.phase
+    if phase in (Phase.REBOOTING, Phase.DELETING):
+        return phase, dpu.status.rebootStatus
+    return phase in reboot.ON_THE_WAY, dpu.status.rebootStatus
 
 
 def _of_job(old: Job | None, new: Job | None) -> Iterable[Key]:

@@ -31,8 +31,14 @@ def told(old: DPU | None, new: DPU | None, *siblings: DPU) -> list[Key]:
     return list(watch.maps(old, new))
 
 
+STEPS = [
+    (Phase.INITIALIZING, Phase.PENDING), (Phase.PREPARE_BFB, Phase.OS_INSTALLING),
+    (Phase.DPU_CLUSTER_CONFIG, Phase.SERVICE_READINESS), (Phase.NODE_EFFECT_REMOVAL, Phase.READY),
+]
+
+
 @pytest.mark.parametrize(("before", "after"), [
-    (Phase.PENDING, Phase.NODE_EFFECT), (Phase.NODE_EFFECT, Phase.INITIALIZE_INTERFACE),
+    (Phase.NODE_EFFECT, Phase.INITIALIZE_INTERFACE), (Phase.DPU_CONFIG, Phase.DPU_CLUSTER_CONFIG),
     (Phase.DPU_CONFIG, Phase.REBOOTING), (Phase.REBOOTING, Phase.DPU_CLUSTER_CONFIG),
     (Phase.OS_INSTALLING, Phase.ERROR), (Phase.PREPARE_BFB, Phase.DELETING),
 ])
@@ -40,13 +46,14 @@ def test_where_the_host_may_have_to_do_something_it_hears(before: Phase, after: 
     assert told(a_dpu(before), a_dpu(after)) == [HOST]
 
 
-def test_of_the_steps_of_an_installation_the_host_of_a_single_dpu_hears_nothing() -> None:
-    assert told(a_dpu(Phase.PREPARE_BFB), a_dpu(Phase.OS_INSTALLING)) == []
+@pytest.mark.parametrize(("before", "after"), STEPS)
+def test_of_the_steps_in_between_the_host_of_a_single_dpu_hears_nothing(before: Phase, after: Phase) -> None:
+    assert told(a_dpu(before), a_dpu(after)) == []
 
 
-def test_a_sibling_is_told_what_it_waits_for() -> None:
-    sibling = a_dpu(Phase.REBOOTING, "worker-1-d2")
-    assert told(a_dpu(Phase.PREPARE_BFB), a_dpu(Phase.OS_INSTALLING), sibling) == [HOST]
+@pytest.mark.parametrize(("before", "after"), STEPS)
+def test_a_sibling_is_told_what_it_waits_for(before: Phase, after: Phase) -> None:
+    assert told(a_dpu(before), a_dpu(after), a_dpu(Phase.REBOOTING, "worker-1-d2")) == [HOST]
 
 
 def test_a_reboot_is_heard_of_in_whatever_phase() -> None:

@@ -28,7 +28,7 @@ def test_only_the_deployments_own_objects_are_meant() -> None:
 
 
 @pytest.mark.parametrize(("names", "applied", "due"), [
-    (("tenant_dd_x", "dpu-1"), True, True), (("tenant_dd_x",), False, False), (("dpu-1",), True, False),
+    (("tenant_dd_x", "dpu-1"), True, True), (("tenant_dd_x",), False, True), (("dpu-1",), True, False),
     ((), True, False),
 ])
 def test_due(names: tuple[str, ...], applied: bool, due: bool) -> None:

@@ -63,10 +63,17 @@ def _owned(requestor: Requestor, obj: T | None) -> T | None:
 async def _confirmed(clusters: ClusterRegistry, found: Snapshot) -> Snapshot:
     """The same look at the servers, for those who would leave; the others wait for another pass."""
     host = clusters.host.client
-    claims = [await _asked(host, claim) for claim in found.claims if not any(True for _ in plan.holds(found, claim))]
-    dpus = [card.dpu for card in found.cards] or await _listed(host, found.maintenance)
+    maintenance = await _read(host, DPUNodeMaintenance, object_key(found.maintenance))
+    if maintenance is None or not requestors.is_due(maintenance):
+        return Snapshot(maintenance=found.maintenance)
+    asking = set(requestors.asking(maintenance))
+    leaving = [claim for claim in found.claims if not any(True for _ in plan.holds(found, claim))]
+    claims = [await _asked(host, claim) for claim in leaving if claim.requestor.text in asking]
+    dpus = [card.dpu for card in found.cards] or await _listed(host, maintenance)
     cards = [await _fresh(clusters, dpu) for dpu in dpus]
-    return replace(found, claims=tuple(claims), cards=tuple(card for card in cards if card is not None))
+    return Snapshot(
+        maintenance=maintenance, claims=tuple(claims), cards=tuple(card for card in cards if card is not None),
+    )
 
 
 async def _asked(host: Client, claim: Claim) -> Claim:

@@ -61,6 +61,10 @@ def holds(snapshot: Snapshot, claim: Claim) -> Iterator[str]:
     if claim.why_unknown is not None:
         yield claim.why_unknown
         return
+    if not requestors.is_applied(snapshot.maintenance) and any(map(_is_alive, snapshot.cards)):
+        # Without DPUs nobody waits for a drain that may take for ever: a deployment was deleted in the middle of it.
+        yield "the host is not out of service yet"
+        return
     for card in snapshot.cards:
         if _asks_now(card.dpu, claim):
             yield f"DPU {card.dpu.metadata.name} is asking for it at this moment"
@@ -127,13 +131,17 @@ def _concerned(snapshot: Snapshot, key: str | None, name: str) -> Iterator[Card]
     """
     for card in snapshot.cards:
         dpu = card.dpu
-        if dpu.metadata.deletionTimestamp is not None or dpu.status.phase in _UNBEGUN:
+        if not _is_alive(card) or dpu.status.phase in _UNBEGUN:
             continue
         if key is not None and workloads.wanted_labels(dpu).get(key) != name:
             continue
         if dpu.status.phase == Phase.ERROR and not isinstance(card.view, Silent) and not _works(card.view):
             continue
         yield card
+
+
+def _is_alive(card: Card) -> bool:
+    return card.dpu.metadata.deletionTimestamp is None
 
 
 def _node_holds(card: Card, key: str | None, name: str) -> Iterator[str]:

@@ -49,6 +49,10 @@ def dpunode_key(maintenance: DPUNodeMaintenance) -> Key:
 
 
 def is_due(maintenance: DPUNodeMaintenance) -> bool:
-    """Whether somebody may leave: the host is out of service, and a DPUDeployment keeps it so."""
-    applied = conditions.is_true(maintenance.status.conditions, ConditionType.NODE_EFFECT_APPLIED)
-    return applied and maintenance.metadata.deletionTimestamp is None and any(True for _ in parsed(maintenance))
+    """Whether there is anybody who may leave."""
+    return maintenance.metadata.deletionTimestamp is None and any(True for _ in parsed(maintenance))
+
+
+def is_applied(maintenance: DPUNodeMaintenance) -> bool:
+    """Whether the host is out of service."""
+    return conditions.is_true(maintenance.status.conditions, ConditionType.NODE_EFFECT_APPLIED)
