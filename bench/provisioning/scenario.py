@@ -109,7 +109,7 @@ async def _measured(servers: Engines, dpus: Bare, size: Size, program: Sequence[
         registry = ("bfb-registry", "--bfb-folder", str(servers.folder / BFBS), "--bfb-registry-listen", address)
         async with (
             process.running(servers.kubeconfig, logs[0], 1, program, manager),
-            process.running(servers.kubeconfig, logs[2], 1, program, registry),
+            process.started(servers.kubeconfig, logs[2], program, registry),
             process.running(servers.kubeconfig, logs[1], 1, program, what) as ours,
         ):
             stand = Stand(

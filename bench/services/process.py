@@ -68,15 +68,8 @@ async def running(
 ) -> AsyncIterator[Controllers]:
     """`dpf run` with `what`, from when all clusters are connected until the block ends. Raises TimeoutError."""
     port = ports.find_free_port()
-    argv = [
-        sys.executable, *program, "run", *what, "--kubeconfig", str(kubeconfig), "--no-leader-elect",
-        "--metrics-address", f"127.0.0.1:{port}",
-    ]
-    with log.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        )
-    try:
+    options = ("--no-leader-elect", "--metrics-address", f"127.0.0.1:{port}")
+    async with started(kubeconfig, log, program, (*what, *options)) as process:
         found = Controllers(process.pid, port)
         async with asyncio.timeout(_START_S):
             while not _is_connected(found, dpu_clusters):
@@ -84,6 +77,20 @@ async def running(
                     raise RuntimeError(f"the controllers ended with {process.returncode}; see {log}")
                 await asyncio.sleep(0.05)
         yield found
+
+
+@asynccontextmanager
+async def started(
+    kubeconfig: Path, log: Path, program: Sequence[str], what: Sequence[str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`dpf run` with `what`, until the block ends."""
+    argv = [sys.executable, *program, "run", *what, "--kubeconfig", str(kubeconfig)]
+    with log.open("ab") as file:
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
+    try:
+        yield process
     finally:
         with suppress(ProcessLookupError):
             process.terminate()

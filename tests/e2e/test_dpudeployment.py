@@ -271,6 +271,50 @@ async def test_two_deployments_share_what_they_build_on(platform: Platform, stan
         await mine.until_gone(BFB, "bfb-2.9")
 
 
+async def test_two_deployments_that_want_one_dpu_do_not_fight(site: Platform, sitestandin: Standin) -> None:
+    """The first has it, and the Node's labels are its own; the other says what is in its way, and gets it afterwards."""
+    async with tenanthosts.tenant(site, "rivals") as mine:
+        *others, first = mine.producer_consumer(Where.FIRST)
+        second = tenants.in_namespace(first, mine.namespace)
+        second["metadata"]["name"] = "other"
+        site.apply(*others, first)
+        await mine.ready()
+        name = DPUS[Where.FIRST]
+        async with tenants.recorded(mine, core.Node, dpu=True) as states, tenants.recorded(mine, DPU) as lives:
+            site.apply(second)
+            refused = await mine.condition("Ready", lambda c: "another" in c.message, name="other-set", kind=DPUSet)
+            assert refused.message == f"1/1 DPU(s) cannot be provisioned, owned by another DPUSet: {name}"
+            waiting = await mine.condition("DPUSetsReady", lambda c: c.status == "False", name="other")
+            assert waiting.message.splitlines() == ["Objects are not ready:", f"* {mine.namespace}/other-set"]
+            mine.configure("consumer", worker={"parallelization": 11})
+            await mine.ready()
+        assert {rolledout.owner(state[name]) for state in states} == {f"{mine.namespace}_{NAME}"}
+        assert {state[name].status.phase for state in lives} == {Phase.READY}
+        await mine.delete("dpudeployment", NAME)
+        await mine.ready("other")
+        (node,) = (await mine.dpu.list(core.Node)).items
+        assert (node.metadata.name, rolledout.owner(node)) == (name, f"{mine.namespace}_other")
+
+
+async def test_a_new_bfb_is_installed_on_one_dpu_after_the_other(site: Platform, sitestandin: Standin) -> None:
+    """Seed 003: an update of `spec.dpus.bfb` installs anew; the services are where they were in the end."""
+    async with tenanthosts.tenant(site, "reflashed") as mine:
+        *others, deployment = mine.producer_consumer()
+        deployment["spec"]["dpus"]["dpuSets"] = [everywhere()]
+        bfb = rolledout.find(others, "BFB")
+        newer = {**bfb, "metadata": {**bfb["metadata"], "name": "newer"}, "spec": {
+            "url": "http://internal-nfs/bf-bundle-2.9.1.bfb",
+        }}
+        site.apply(*others, newer, deployment)
+        await mine.ready()
+        async with tenants.recorded(mine, DPU) as states:
+            mine.patch(f"dpudeployment/{NAME}", {"spec": {"dpus": {"bfb": "newer"}}})
+            await mine.until_all(DPU, lambda found: len(found) == 2 and all(map(rolledout.runs("newer"), found)))
+        assert min(sum(dpu.status.phase == Phase.READY for dpu in state.values()) for state in states) == 1
+        await mine.ready()
+        assert set(await mine.pods("producer", 2)) == set(DPUS.values())
+
+
 async def test_a_service_knows_the_one_that_it_depends_on(site: Platform, sitestandin: Standin) -> None:
     """`dependsOn` with templating (6.6), and config ports (3.6): the running process is asked on every endpoint."""
     async with tenanthosts.tenant(site, "dependent") as mine:
@@ -357,6 +401,11 @@ async def dependencies(tenant: Tenant) -> list[Object]:
     return [obj for kind in DEPENDENCIES for obj in await tenant.all(kind)]
 
 
+def everywhere() -> Manifest:
+    """An entry of `dpuSets` for the DPUs of all hosts that the tenant has."""
+    return {"nameSuffix": "all", "nodeSelector": {"matchExpressions": [{"key": tenants.RACK, "operator": "Exists"}]}}
+
+
 def frontend_and_backend(tenant: Tenant) -> list[Manifest]:
     """A deployment of two services on all DPUs: a frontend with a port, whose values name the backend."""
     *others, deployment = tenant.producer_consumer()
@@ -380,8 +429,6 @@ def frontend_and_backend(tenant: Tenant) -> list[Manifest]:
         name: {"serviceTemplate": name, "serviceConfiguration": name} for name in settings
     }
     deployment["spec"]["services"]["frontend"]["dependsOn"] = [{"name": "backend"}]
-    deployment["spec"]["dpus"]["dpuSets"] = [{"nameSuffix": "all", "nodeSelector": {"matchExpressions": [
-        {"key": tenants.RACK, "operator": "Exists"},
-    ]}}]
+    deployment["spec"]["dpus"]["dpuSets"] = [everywhere()]
     del deployment["spec"]["serviceChains"]
     return [*(obj for obj in others if obj["kind"] in {"BFB", "DPUFlavor"}), *parts, deployment]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.support.tenants import Manifest, Tenant
 
 from dpf.api import core, names
+from dpf.api.dpu import DPU, Phase
 from dpf.api.dpuservice import DPUService
 from dpf.api.dpuserviceinterface import DPUServiceInterface
 from dpf.api.dpuset import DPUSet
@@ -45,6 +46,16 @@ def revision_labels(node: core.Node) -> dict[str, str]:
     """Labels of a node by which revisions are steered."""
     prefix = "svc.dpu.nvidia.com/"
     return {key: value for key, value in (node.metadata.labels or {}).items() if key.startswith(prefix)}
+
+
+def owner(node: core.Node) -> str | None:
+    """The DPUDeployment whose DPU the node is."""
+    return revision_labels(node).get(names.OWNED_BY_DPUDEPLOYMENT_LABEL)
+
+
+def runs(bfb: str) -> Callable[[DPU], bool]:
+    """Whether a DPU has been installed from this BFB, and works."""
+    return lambda dpu: dpu.spec is not None and dpu.spec.bfb == bfb and dpu.status.phase == Phase.READY
 
 
 def in_cluster_labels(node: core.Node) -> list[str]:

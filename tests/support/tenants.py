@@ -195,14 +195,14 @@ async def poll(check: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def recorded(tenant: Tenant, kind: type[T]) -> AsyncIterator[list[dict[str, T]]]:
+async def recorded(tenant: Tenant, kind: type[T], *, dpu: bool = False) -> AsyncIterator[list[dict[str, T]]]:
     """Every state that the objects of a kind go through while the block runs, by name. The first is the present one."""
-    listing = await tenant.host.list(kind, tenant.namespace)
+    client, namespace = tenant.dpu if dpu else tenant.host, tenant.namespace if kind.resource.namespaced else None
+    listing = await client.list(kind, namespace)
     states = [{obj.metadata.name: obj for obj in listing.items}]
 
     async def follow() -> None:
-        watch = tenant.host.watch(kind, tenant.namespace, resource_version=listing.resource_version)
-        async for batch in watch:
+        async for batch in client.watch(kind, namespace, resource_version=listing.resource_version):
             for event in batch:
                 _note(states, event)
 

@@ -237,17 +237,16 @@ async def test_a_server_without_end_is_given_up() -> None:
 
 
 async def test_faults_are_set_from_outside_while_it_runs(tmp_path: Path) -> None:
-    async with a_rig(tmp_path, cards=2) as rig, control.serving(rig.emulator, tmp_path / "run" / "bmc.sock"):
-        path = tmp_path / "run" / "bmc.sock"
-        shown = await control.ask(path, Request(card="dpu-1", faults={"unavailable": True}))
+    async with a_rig(tmp_path, cards=2) as rig:
+        shown = control.apply(rig.emulator, Request(card="dpu-1", faults={"unavailable": True}))
         assert shown["dpu-1"]["faults"]["unavailable"] is True
         assert (await silence_of(rig, "dpu-1")).cause is Cause.UNREACHABLE
         assert (await rig.see(Topic.BOOT)).boot is Boot.OS_RUNNING
 
-        await control.ask(path, Request(card="*", clear=True, do=Deed.SHUT_DOWN))
+        control.apply(rig.emulator, Request(card="*", clear=True, do=Deed.SHUT_DOWN))
         for name in ("dpu-0", "dpu-1"):
             assert (await rig.see(Topic.BOOT, name=name)).is_standby is True
-        assert PASSWORD not in str(await control.ask(path, Request(card="*")))
+        assert PASSWORD not in str(control.apply(rig.emulator, Request(card="*")))
 
 
 @pytest.mark.parametrize(("request_", "text"), [
@@ -256,9 +255,9 @@ async def test_faults_are_set_from_outside_while_it_runs(tmp_path: Path) -> None
     (Request(card="dpu-0", faults={"busy": "often"}), "this fault cannot be: Expected `int`, got `str`"),
 ])
 async def test_nonsense_is_refused_and_changes_nothing(tmp_path: Path, request_: Request, text: str) -> None:
-    async with a_rig(tmp_path) as rig, control.serving(rig.emulator, tmp_path / "bmc.sock"):
+    async with a_rig(tmp_path) as rig:
         with pytest.raises(ControlError) as caught:
-            await control.ask(tmp_path / "bmc.sock", request_)
+            control.apply(rig.emulator, request_)
 
         assert text in str(caught.value)
         assert rig.card().record.faults == Faults()

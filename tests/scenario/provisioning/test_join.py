@@ -344,3 +344,29 @@ def a_cluster_info(server: str) -> core.ConfigMap:
         metadata=ObjectMeta(name="cluster-info", namespace="kube-public"),
         data={"kubeconfig": msgspec.json.encode(content).decode()},
     )
+
+
+@pytest.mark.parametrize("cleaned", [False, True])
+async def test_the_token_that_a_dpu_holds_lasts_on_also_when_its_cluster_has_removed_it(cleaned: bool) -> None:
+    world = a_place()
+    async with joining(world) as joiner:
+        made = await joiner.prepare(WITHOUT_AGENT)
+        (before,) = tokens(world.dpus[CLUSTER])
+        await joiner.prolong(DPU_, CLUSTER)
+        assert tokens(world.dpus[CLUSTER]) == (before,), "enough of it is left"
+        world.clock.advance(3700.0)
+        if cleaned:
+            await world.dpus[CLUSTER].delete(core.Secret, before.metadata.name, "kube-system")
+        await joiner.prolong(DPU_, CLUSTER)
+
+    (after,) = tokens(world.dpus[CLUSTER])
+    assert f"{joins.plain(after, 'token-id')}.{joins.plain(after, 'token-secret')}" == made.join.token
+    assert joins.plain(after, "expiration") == "2026-01-01T03:01:40Z"
+
+
+async def test_a_dpu_without_a_join_secret_gets_no_token() -> None:
+    world = a_place()
+    async with joining(world) as joiner:
+        await joiner.prolong(DPU_, CLUSTER)
+
+    assert tokens(world.dpus[CLUSTER]) == ()

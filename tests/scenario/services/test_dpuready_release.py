@@ -254,7 +254,7 @@ async def test_without_dpus_nobody_waits_for_an_effect_that_does_not_come(deleti
     world = await stage.a_stage()
     world.host.add(nodes.a_maintenance(CHAIN, PRODUCER, "somebody", applied=False))
     async with stage.running(world) as manager:
-        assert stage.requestors(world) == ["somebody", CHAIN, PRODUCER]
+        assert stage.requestors(world) == [CHAIN, PRODUCER, "somebody"]
         if deleting:
             stage.add_dpu(world, "dpu-1", phase="Deleting", deleting=True)
         else:

@@ -27,6 +27,7 @@ from dpf.provisioning.dpu.intents import (
     EnsureDMS,
     EnsureHostNetwork,
     Intent,
+    KeepToken,
     Prepare,
     Prepared,
     Refused,
@@ -71,6 +72,8 @@ class Driver:
                 return await self._command(intent)
             case Prepare():
                 return await self._prepare(intent)
+            case KeepToken():
+                return await self._keep_token(intent)
             case Revoke():
                 return await self._revoke(intent)
             case EnsureDMS():
@@ -130,6 +133,12 @@ class Driver:
             why = f"{where} cannot be written to the volume: {error.strerror}; see that it has room and is writable"
             return Unprepared(reason=FAILED_TO_PUSH, why=why)
         return Prepared(file=f"{imageuri.FOLDER}/{installing.configuration(intent.dpu)}")
+
+    async def _keep_token(self, intent: KeepToken) -> None:
+        try:
+            await self.joiner.prolong(intent.dpu, intent.cluster)
+        except JoinError as error:
+            raise DriverError(str(error)) from None
 
     async def _revoke(self, intent: Revoke) -> None:
         try:

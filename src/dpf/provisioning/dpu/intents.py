@@ -46,6 +46,14 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepToken:
+    """Intent: have the token that the installed DPU holds last on, while something else is waited for."""
+
+    dpu: DPU
+    cluster: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke:
     """Intent: take back the tokens that the DPU needs no more. With `for_good` also everything else made for it."""
 
@@ -74,7 +82,7 @@ class EnsureHostNetwork:
     mtu: int
 
 
-Intent = Command | Prepare | Revoke | EnsureDMS | EnsureHostNetwork
+Intent = Command | Prepare | KeepToken | Revoke | EnsureDMS | EnsureHostNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

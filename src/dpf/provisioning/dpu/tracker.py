@@ -18,11 +18,16 @@ from dpf.runtime.plan import Patch
 MOST_RESTARTS: Final = 10
 
 
-class Tracker(msgspec.Struct, frozen=True, kw_only=True):
-    """`failed` installations so far; `last` is the task, or the count of activations, of the last one."""
+class Tracker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`failed` installations so far; `last` is the task, or the count of activations, of the last one.
+
+    `reboots` are those that the agent has asked for since; `boot` is its start at which it asked last.
+    """
 
     failed: int = 0
     last: str = ""
+    reboots: int = 0
+    boot: str = ""
 
 
 class Restarts(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from dpf.api import core
 from dpf.api.dpu import DPU
 from dpf.api.meta import Object, ObjectMeta
 from dpf.provisioning.dpucluster import bootstrap
-from dpf.provisioning.flavor.facts import Join
+from dpf.provisioning.flavor.facts import Join, JoinCommandError, parse_join
 from dpf.provisioning.join import identity
 from dpf.provisioning.join.identity import TokenFor
 
@@ -107,6 +107,15 @@ def join_command(join: Join) -> str:
     """The line that makes any machine join; the DPU's own script names its node besides."""
     hashes = " ".join(f"--discovery-token-ca-cert-hash {pin}" for pin in join.pins)
     return f"kubeadm join {join.server} --token {join.token} --v=5 {hashes}"
+
+
+def joining_token(secret: core.Secret | None) -> str | None:
+    """The token in a join Secret; None when there is none that can be read."""
+    text = (secret.data or {}).get(JOIN_KEY, "") if secret is not None else ""
+    try:
+        return parse_join(_plain(text)).token
+    except JoinCommandError:
+        return None
 
 
 def agent_role(dpu: DPU) -> core.Role:

@@ -86,6 +86,19 @@ class Joiner:
             return (*secret, *of_agent)
         return (*secret, *of_agent, *await self._revoke_node(dpu, cluster))
 
+    async def prolong(self, dpu: DPU, cluster: Key) -> None:
+        """Have the token that stands in the join Secret last on; it is in a configuration that was installed already.
+
+        Made again if its cluster has removed it. Raises JoinError.
+        """
+        with _failing(Reason.FAILED_TO_CREATE_KUBEADM_SECRET, _HOST):
+            empty = build.join_secret(dpu, Join(server="", token="", pins=()))
+            bearer = build.joining_token(await owned.find(self._host, core.Secret, empty))
+        if bearer is None:
+            return
+        with _failing(Reason.FAILED_TO_GENERATE_JOIN_COMMAND, f"DPU cluster {cluster}"):
+            await tokens.prolong(self._client(cluster), dpu, bearer, self._clock.now())
+
     async def revoke_agent(self, dpu: DPU) -> tuple[str, ...]:
         """Delete the agent's tokens in the host cluster; returns what there was of them. Raises JoinError."""
         with _failing(Reason.DELETE_DPU_AGENT_BOOTSTRAP_TOKENS_ERROR, _HOST):

@@ -35,6 +35,21 @@ async def ensure(client: Client, dpu: DPU, purpose: TokenFor, now: datetime) -> 
     return token
 
 
+async def prolong(client: Client, dpu: DPU, bearer: str, now: datetime) -> None:
+    """Have the node's token `<id>.<secret>` last for its whole life from `now` on, if less than enough of it is left.
+
+    Raises kube.errors.Error.
+    """
+    found = await _list(client, dpu, TokenFor.NODE)
+    best = build.best_token(found, now)
+    if best is not None and best.bearer == bearer:
+        return
+    token_id, _, secret = bearer.partition(".")
+    made = build.token_secret(dpu, TokenFor.NODE, token_id, secret, (now + build.TTL).replace(microsecond=0))
+    await _delete(client, (one for one in found if one.metadata.name == made.metadata.name))
+    await client.create(made)
+
+
 async def revoke(client: Client, dpu: DPU, purpose: TokenFor) -> tuple[str, ...]:
     """Delete every token of `dpu`; returns the names of their Secrets. Raises kube.errors.Error."""
     found = await _list(client, dpu, purpose)

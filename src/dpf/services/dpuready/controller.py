@@ -35,7 +35,7 @@ class DPUReadyController(Reconciler[DPU, Snapshot]):
     field_owner = "dpuready-controller"
     observes_generation = False
     permissions: ClassVar[Sequence[Permission]] = (
-        Permission(kind=DPU, verbs=(*_READ, "patch"), subresources=("status",)),
+        Permission(kind=DPU, verbs=_READ, subresources=("status",)),
         *(Permission(kind=kind, verbs=_READ) for kind in (
             DPUCluster, DPUService, DPUServiceInterface, DPUServiceChain,
         )),

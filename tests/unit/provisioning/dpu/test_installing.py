@@ -266,7 +266,7 @@ class TestAttempts:
     def test_a_refusal_counts_once(self) -> None:
         refused = a_condition("BFBTransferred", "False", "InstallRefused", "Attempt 1: bad request")
         counting = by_bmc(refused)
-        assert (notes(counting), orders(counting)) == (['{"failed":1,"last":""}'], [])
+        assert (notes(counting), orders(counting)) == (['{"failed":1}'], [])
         assert given.reason(counting)[1] == "bad request. Attempt 1 of 2; it is tried again"
         crashed = by_bmc(refused, annotations=tracked(1, ""))
         assert (notes(crashed), orders(crashed)) == ([], [Install(image=IMAGE)])

@@ -11,7 +11,7 @@ from tests.unit.provisioning.dpu.snapshots import a_condition, a_dpu, a_snapshot
 
 from dpf.api import core, names
 from dpf.api.dpu import ConditionType, Phase
-from dpf.provisioning.dpu.intents import EnsureHostNetwork, Revoke
+from dpf.provisioning.dpu.intents import EnsureHostNetwork, KeepToken, Revoke
 from dpf.provisioning.dpu.snapshot import Snapshot, Unknown
 from dpf.provisioning.hostpods.state import PodPhase, PodState
 from dpf.provisioning.install.port import Cause, Component, Sight, Silence
@@ -61,9 +61,9 @@ GUARDS = {
         f"Node {given.NAME} has not joined DPUCluster {CLUSTER} yet; see the system's own log on DPUDevice mt1",
     ),
     "no node, and no token any more": (
-        joining(a_condition("BFBPrepared", hours=3), node=None), "NodeNotFound",
-        (f"Node {given.NAME} has not joined DPUCluster {CLUSTER} yet, and its token has ended: it holds 2 h. Next "
-         "step: delete the DPU; it is made and installed again by its DPUSet"),
+        joining(a_condition("BFBPrepared", hours=25), node=None), "NodeNotFound",
+        (f"Node {given.NAME} has not joined DPUCluster {CLUSTER} yet, and its token has ended after 24 h. Next step: "
+         "delete the DPU; it is made and installed again by its DPUSet"),
     ),
     "node is not ready": (
         joining(node=given.a_node(ready="False")), "NodeNotReady",
@@ -229,3 +229,14 @@ def _of_a_host() -> core.Node:
     note = (f'{{"{names.DOCA_BFB_VERSION_LABEL}":"bf-bundle-2.9.1","{names.DPU_NODE_LABEL}":"true",'
             f'"{names.HOST_LABEL}":"worker1"}}')
     return given.a_node(labels=labels, annotations={names.LAST_APPLIED_LABELS_ANNOTATION: note})
+
+
+@pytest.mark.parametrize(("hours", "wake_after_s", "intents"), [
+    (0.5, 1800.0, []), (3, 1200.0, [KeepToken]), (25, None, []),
+])
+def test_the_token_lasts_on_while_the_node_is_waited_for(
+    hours: float, wake_after_s: float | None, intents: list[type],
+) -> None:
+    decision = given.decided(joining(a_condition("BFBPrepared", hours=hours), node=None))
+    assert decision.wake_after_s == wake_after_s
+    assert [type(action.intent) for action in decision.actions if isinstance(action, Drive)] == intents

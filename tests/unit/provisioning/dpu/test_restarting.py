@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,12 @@ HOSTLESS = given.a_dpunode(labels={names.HOSTLESS_LABEL: "true"})
 
 def configuring(agent: dict[str, Any] | None, **status: Any) -> Snapshot:
     return a_snapshot(a_dpu(Phase.DPU_CONFIG, agentStatus=agent, **status))
+
+
+def asked(reboots: int, boot: str | None = None) -> dict[str, str]:
+    """The note about so many reboots; the last was asked for after the present start of the agent."""
+    note = {"reboots": reboots, "boot": boot or ago(minutes=1)}
+    return {names.INSTALL_TRACKER_ANNOTATION: json.dumps(note)}
 
 
 def started(method: str | None = "NoAction", **more: Any) -> dict[str, Any]:
@@ -112,11 +119,26 @@ def test_waits_for(snapshot: Snapshot, reason: str, message: str) -> None:
 @pytest.mark.parametrize(("method", "phase"), [("PowerCycle", None), ("SystemReboot", None),
                                                ("SystemLevelReset", "WaitForShutdown")])
 def test_what_the_agent_asks_for_is_entered(method: str, phase: str | None) -> None:
-    update = given.written(configuring(started(method)))
+    update = given.written(configuring(started(method), annotations=asked(1)))
     assert update.fields["rebootStatus"].get("phase") == phase
     assert update.fields["rebootStatus"]["method"] == method
     assert update.fields["agentLastStartupTime"] == ago(minutes=1)
     assert update.dropped == {ConditionType.REBOOTED}
+
+
+def test_a_reboot_is_counted_before_it_is_asked_for() -> None:
+    counting = configuring(started("PowerCycle"))
+    assert given.reason(counting)[0] == "RebootRequired"
+    assert "rebootStatus" not in given.written(counting).fields
+
+
+def test_an_agent_that_asks_for_ever_is_not_obeyed() -> None:
+    again = configuring(started("PowerCycle"), annotations=asked(5, ago(minutes=9)))
+    assert given.written(again).phase is Phase.ERROR
+    state = given.written(again).states[ConditionType.ERROR]
+    assert (state.reason, state.message) == (
+        "TooManyReboots", "The agent asks for a PowerCycle after 5 reboots in a row"
+    )
 
 
 def test_an_agent_that_has_started_anew_is_heard_again() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.provisioning.dpu import snapshots as given
 from tests.unit.provisioning.dpu.snapshots import a_condition, a_dpu, a_snapshot, ago
 
+from dpf.api import names
 from dpf.api.dpu import Phase
 from dpf.provisioning.dpu import plan as planner
 from dpf.provisioning.dpu import status
@@ -134,8 +135,9 @@ def test_a_settled_dpu_is_told_by_its_node_alone() -> None:
 
 
 def test_the_moment_of_a_reboot_is_stamped() -> None:
-    dpu = a_dpu(Phase.DPU_CONFIG, agentStatus={"lastStartupTime": ago(minutes=1), "rebootMethod": "PowerCycle"})
-    verdict = after(a_snapshot(dpu))
+    note = {names.INSTALL_TRACKER_ANNOTATION: f'{{"reboots": 1, "boot": "{ago(minutes=1)}"}}'}
+    agent = {"lastStartupTime": ago(minutes=1), "rebootMethod": "PowerCycle"}
+    verdict = after(a_snapshot(a_dpu(Phase.DPU_CONFIG, agentStatus=agent, annotations=note)))
     assert verdict.fields["rebootStatus"]["lastTransitionTime"] == ago()
 
 

@@ -34,8 +34,9 @@ def rebooted(previous: Phase, **status: Any) -> Snapshot:
     return a_snapshot(a_dpu(P.REBOOTING, previousPhase=previous, rebootStatus={"phase": "Succeeded"}, **status))
 
 
-def with_agent(**agent: Any) -> Snapshot:
-    return a_snapshot(a_dpu(P.DPU_CONFIG, agentStatus={**AGENT, **agent}))
+def with_agent(*, note: str = "{}", **agent: Any) -> Snapshot:
+    notes = {names.INSTALL_TRACKER_ANNOTATION: note}
+    return a_snapshot(a_dpu(P.DPU_CONFIG, agentStatus={**AGENT, **agent}, annotations=notes))
 
 
 MOVES: dict[tuple[Phase, Phase], tuple[Snapshot, Any]] = {
@@ -75,7 +76,9 @@ MOVES: dict[tuple[Phase, Phase], tuple[Snapshot, Any]] = {
     (P.OS_INSTALLING, P.DPU_CONFIG): (a_snapshot(a_dpu(P.OS_INSTALLING, agentStatus=AGENT)), None),
     (P.OS_INSTALLING, P.REBOOTING): (a_snapshot(P.OS_INSTALLING, device=given.a_device(labels=LEFT_ALONE)), None),
     (P.OS_INSTALLING, P.ERROR): (a_snapshot(a_dpu(P.OS_INSTALLING, a_condition("BFBPrepared", hours=2))), None),
-    (P.DPU_CONFIG, P.REBOOTING): (with_agent(rebootMethod="PowerCycle"), None),
+    (P.DPU_CONFIG, P.REBOOTING): (
+        with_agent(rebootMethod="PowerCycle", note=f'{{"reboots": 1, "boot": "{ago(minutes=1)}"}}'), None),
+    (P.DPU_CONFIG, P.ERROR): (with_agent(rebootMethod="PowerCycle", note='{"reboots": 5}'), None),
     (P.DPU_CONFIG, P.DPU_CLUSTER_CONFIG): (with_agent(), None),
     (P.DPU_CONFIG, P.HOST_NETWORK_CONFIGURATION): (a_snapshot(by_host(P.DPU_CONFIG)), None),
     (P.REBOOTING, P.INITIALIZE_INTERFACE): (rebooted(P.INITIALIZE_INTERFACE), None),

@@ -6,7 +6,8 @@ Source: behaviour-provisioning.md 5.12 and 5.13; resolutions.md row 7.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from dpf.api import core
@@ -15,7 +16,7 @@ from dpf.api.dpu import ConditionType, OperationalConditionType, Phase
 from dpf.api.meta import Key
 from dpf.provisioning.dpu import nodesync
 from dpf.provisioning.dpu.decision import Decision, do, move, wait
-from dpf.provisioning.dpu.intents import Revoke
+from dpf.provisioning.dpu.intents import KeepToken, Revoke
 from dpf.provisioning.dpu.snapshot import Snapshot, Unknown
 from dpf.provisioning.flavor import firmware
 from dpf.provisioning.install.port import Component, Sight, Silence
@@ -24,6 +25,9 @@ from dpf.runtime import conditions
 from dpf.runtime.plan import Drive, Patch
 
 LOOK_AGAIN_S: Final = 5.0
+KEEP_EVERY_S: Final = 1200.0
+LONGEST_WAIT: Final = timedelta(hours=24)
+"""So long after its configuration was written a DPU may join: a token that leaks ages out."""
 _INSTALLED: Final = frozenset({Phase.READY, Phase.NODE_EFFECT, Phase.NODE_EFFECT_REMOVAL})
 """Who comes from there was installed before, and has other labels now: what its firmware is has been told then."""
 _CHECKED: Final = ((Component.UEFI, "uefi"), (Component.BSP, "bsp"))
@@ -42,7 +46,7 @@ def dpu_cluster_config(snapshot: Snapshot, now: datetime) -> Decision:
     name = snapshot.key.name
     if snapshot.node is None:
         why = f"Node {name} has not joined DPUCluster {cluster} yet{_hint(snapshot, now)}"
-        return wait(about, "NodeNotFound", why)
+        return keeping_token(wait(about, "NodeNotFound", why), snapshot, now)
     if not is_ready(snapshot.node):
         why = f"Node {name} in DPUCluster {cluster} is not ready{_complaint(snapshot.node)}"
         return wait(about, "NodeNotReady", why)
@@ -66,6 +70,18 @@ def service_readiness(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: A
     if flavor is not None and snapshot.is_redfish and firmware.delays_host(flavor) and not _host_released(snapshot):
         return wait(about, "AwaitingAgent", "The agent on the DPU has not let the system of the host start yet")
     return move(about, Phase.NODE_EFFECT_REMOVAL, "nothing else is waited for")
+
+
+def keeping_token(found: Decision, snapshot: Snapshot, now: datetime) -> Decision:
+    """`found`, and the token in the DPU's configuration lasts on: a person may take long to reboot a host."""
+    since, cluster = snapshot.since(ConditionType.BFB_PREPARED), snapshot.cluster_key
+    if since is None or cluster is None or snapshot.cluster is None or now - since > LONGEST_WAIT:
+        return found
+    left_s = (since + build.ENOUGH - now).total_seconds()
+    if left_s > 0:
+        return replace(found, wake_after_s=min(found.wake_after_s or left_s, left_s))
+    keep = Drive(intent=KeepToken(dpu=snapshot.dpu, cluster=cluster), because="the DPU has still to join")
+    return do(replace(found, wake_after_s=min(found.wake_after_s or KEEP_EVERY_S, KEEP_EVERY_S)), keep)
 
 
 def is_ready(node: core.Node) -> bool:
@@ -102,9 +118,9 @@ def _node_key(name: str) -> Key:
 
 def _hint(snapshot: Snapshot, now: datetime) -> str:
     """Where to look, and from when on it is no use any more: nobody joins by a token that has ended (BP section 12)."""
-    if snapshot.overdue(ConditionType.BFB_PREPARED, build.TTL.total_seconds(), now):
+    if snapshot.overdue(ConditionType.BFB_PREPARED, LONGEST_WAIT.total_seconds(), now):
         return (
-            f", and its token has ended: it holds {build.TTL.total_seconds() / 3600:.0f} h. Next step: delete the DPU; "
+            f", and its token has ended after {LONGEST_WAIT.total_seconds() / 3600:.0f} h. Next step: delete the DPU; "
             "it is made and installed again by its DPUSet"
         )
     device = snapshot.device

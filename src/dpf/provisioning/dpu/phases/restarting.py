@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+
 from dpf.api import names
 from dpf.api.dpu import ConditionReason, ConditionType, Phase, RebootPhase, RebootStatus
 from dpf.api.dpuagent import AgentStatus
@@ -19,6 +21,7 @@ from dpf.api.provisioning import RebootMethod
 from dpf.provisioning.dpu import tracker
 from dpf.provisioning.dpu.decision import AT_ONCE_S, Decision, Update, do, fail, move, wait
 from dpf.provisioning.dpu.intents import Command, EnsureHostNetwork, Refused
+from dpf.provisioning.dpu.phases import joining
 from dpf.provisioning.dpu.snapshot import Snapshot
 from dpf.provisioning.flavor import firmware
 from dpf.provisioning.hostpods.state import PodPhase
@@ -27,6 +30,8 @@ from dpf.runtime import clock, conditions
 from dpf.runtime.plan import Drive, StepResult
 
 LOOK_AGAIN_S: Final = 2.0
+MOST_REBOOTS: Final = 5
+"""In a row, for one installation (BP section 13)."""
 SHUTDOWN_LIMIT: Final = timedelta(minutes=5)
 RESET_LIMIT: Final = timedelta(minutes=10)
 """How long after the reset of a card its agent may need to start before the card is reset again."""
@@ -40,7 +45,11 @@ def dpu_config(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: ARG001 -
 
 
 def rebooting(snapshot: Snapshot, now: datetime) -> Decision:
-    """Until the host, and with it the DPU, has restarted."""
+    """Until the host, and with it the DPU, has restarted; whoever was installed before keeps its token meanwhile."""
+    return joining.keeping_token(_rebooting(snapshot, now), snapshot, now)
+
+
+def _rebooting(snapshot: Snapshot, now: datetime) -> Decision:
     about, told = ConditionType.REBOOTED, snapshot.dpu.status.rebootStatus
     if told is None or told.phase == RebootPhase.SUCCEEDED or (told.method is None and snapshot.skips_hardware):
         return move(about, _after_reboot(snapshot), told.message if told is not None and told.message else "rebooted")
@@ -106,7 +115,21 @@ def _with_agent(snapshot: Snapshot) -> Decision:
         return move(about, Phase.DPU_CLUSTER_CONFIG, "nothing has to restart")
     if method in ITSELF:
         return wait(about, str(method), f"The DPU restarts by itself ({method}){_doing(agent)}")
-    return enter(snapshot, method, about, f"the agent asks for {method}")
+    return _counted(snapshot, method, agent.lastStartupTime)
+
+
+def _counted(snapshot: Snapshot, method: RebootMethod, boot: str) -> Decision:
+    """A reboot that the agent asks for after its start at `boot`; so many in a row, for it may ask for ever."""
+    about, before = ConditionType.DPU_CONFIG, snapshot.tracker
+    if before.boot == boot:
+        return enter(snapshot, method, about, f"the agent asks for {method}")
+    if before.reboots >= MOST_REBOOTS:
+        return fail(about, "TooManyReboots", f"The agent asks for a {method} after {MOST_REBOOTS} reboots in a row")
+    note = tracker.remember(
+        snapshot.dpu, msgspec.structs.replace(before, reboots=before.reboots + 1, boot=boot),
+        f"reboot {before.reboots + 1} of at most {MOST_REBOOTS}",
+    )
+    return do(wait(about, "RebootRequired", f"The agent asks for {method}", wake_after_s=AT_ONCE_S), note)
 
 
 def _without_agent(snapshot: Snapshot) -> Decision:

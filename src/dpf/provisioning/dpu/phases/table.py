@@ -88,7 +88,8 @@ ROWS: Final[Mapping[Phase, Row]] = {
     Phase.DPU_CONFIG: Row(
         handler=restarting.dpu_config, does="finds out what has to restart",
         moves=(Move(Phase.REBOOTING, "the host has to"), Move(Phase.DPU_CLUSTER_CONFIG, "nothing has to (redfish)"),
-               Move(Phase.HOST_NETWORK_CONFIGURATION, "nothing has to (gNOI)")),
+               Move(Phase.HOST_NETWORK_CONFIGURATION, "nothing has to (gNOI)"),
+               Move(Phase.ERROR, "the agent asks for a sixth reboot in a row")),
     ),
     Phase.REBOOTING: Row(
         handler=restarting.rebooting, does="waits for the reboot of the host, which its DPUNode drives",
