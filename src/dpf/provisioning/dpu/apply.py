@@ -147,10 +147,10 @@ class Driver:
                 await self.joiner.remove_agent_access(intent.dpu)
         except JoinError as error:
             raise DriverError(str(error)) from None
-        if not intent.for_good:
-            return
-        await self.host_pods.remove_hostnetwork(intent.dpu)
-        await self._remove_dms(intent.dpu)
+        if intent.for_good:
+            await self.host_pods.remove_hostnetwork(intent.dpu)
+            await self._remove_dms(intent.dpu)
+        # Nobody fetches it again: the registry serves it to whoever knows its name.
         await asyncio.to_thread(self._path(intent.dpu).unlink, missing_ok=True)
 
     async def _remove_dms(self, dpu: DPU) -> None:
