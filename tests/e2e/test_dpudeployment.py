@@ -272,7 +272,7 @@ async def test_two_deployments_share_what_they_build_on(platform: Platform, stan
 
 
 async def test_two_deployments_that_want_one_dpu_do_not_fight(site: Platform, sitestandin: Standin) -> None:
-    """The first has it, and the Node's labels are its own; the other says what is in its way, and gets it afterwards."""
+    """The first has it, and the Node's labels are its own; the other says what is in its way, and has it afterwards."""
     async with tenanthosts.tenant(site, "rivals") as mine:
         *others, first = mine.producer_consumer(Where.FIRST)
         second = tenants.in_namespace(first, mine.namespace)
@@ -286,7 +286,6 @@ async def test_two_deployments_that_want_one_dpu_do_not_fight(site: Platform, si
             assert refused.message == f"1/1 DPU(s) cannot be provisioned, owned by another DPUSet: {name}"
             waiting = await mine.condition("DPUSetsReady", lambda c: c.status == "False", name="other")
             assert waiting.message.splitlines() == ["Objects are not ready:", f"* {mine.namespace}/other-set"]
-            mine.configure("consumer", worker={"parallelization": 11})
             await mine.ready()
         assert {rolledout.owner(state[name]) for state in states} == {f"{mine.namespace}_{NAME}"}
         assert {state[name].status.phase for state in lives} == {Phase.READY}

@@ -262,7 +262,7 @@ async def test_16_45_a_host_that_somebody_reboots(tmp_path: Path) -> None:
         assert stage.told("Rebooted") == ("False", "WaitingForManualPowerCycleOrReboot", message)
         assert stage.told() == ("False", "WaitingForManualPowerCycleOrReboot", f"Rebooting: {message}")
         before = list(stage.world.writes)
-        await stage.pass_time(manager, 3600, step_s=60)
+        await stage.pass_time(manager, 1800, step_s=60)
         assert stage.world.writes == before
         stage.plays.reboots = True
         await stage.work(manager)

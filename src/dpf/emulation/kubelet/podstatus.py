@@ -19,7 +19,8 @@ from dpf.emulation.kubelet.podplan import Health, Phase, PodPlan
 from dpf.emulation.kubelet.records import ContainerRecord, Life, PodRecord
 from dpf.runtime.clock import rfc3339
 
-OWNED_CONDITIONS: Final = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+_OF_THE_SCHEDULER: Final = "PodScheduled"
+OWNED_CONDITIONS: Final = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", _OF_THE_SCHEDULER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ def build(
     findings = [_Finding(type="PodReadyToStartContainers", holds=attached), *_findings(pod, record, plan, mains)]
     ip = record.ip if attached else None
     return core.PodStatus(
-        phase=plan.phase, conditions=_dated(findings, pod.status.conditions or (), now),
+        phase=plan.phase, conditions=_dated(findings, pod.status.conditions or (), record, now),
         hostIP=host_ip, hostIPs=[core.PodIP(ip=host_ip)], podIP=ip, podIPs=[core.PodIP(ip=ip)] if ip else None,
         startTime=rfc3339(record.started_at), containerStatuses=mains, initContainerStatuses=inits or None,
     )
@@ -142,7 +143,7 @@ def _findings(
         ),
         _Finding(type="Ready", holds=ready is None, reason=ready and ready[0], message=ready and ready[1]),
         _Finding(type="ContainersReady", holds=ready is None, reason=ready and ready[0], message=ready and ready[1]),
-        _Finding(type="PodScheduled", holds=True),
+        _Finding(type=_OF_THE_SCHEDULER, holds=True),
     ]
 
 
@@ -158,18 +159,23 @@ def _readiness(phase: Phase, unready: Sequence[str]) -> tuple[str, str | None] |
 
 
 def _dated(
-    findings: Sequence[_Finding], old: Sequence[core.NodeCondition], now: datetime
+    findings: Sequence[_Finding], old: Sequence[core.NodeCondition], record: PodRecord, now: datetime
 ) -> list[core.NodeCondition]:
-    """Conditions with the time of their last change; those of other writers follow untouched."""
+    """Conditions with the time of their last change; those of other writers follow untouched.
+
+    What was said before this machine had the pod is of a former life of the node: it has been untrue in between.
+    """
+    since = rfc3339(record.started_at)
     before = {condition.type: condition for condition in old}
-    dated = [_condition(finding, before.get(finding.type), now) for finding in findings]
+    dated = [_condition(finding, before.get(finding.type), since, now) for finding in findings]
     return dated + [condition for condition in old if condition.type not in OWNED_CONDITIONS]
 
 
-def _condition(finding: _Finding, old: core.NodeCondition | None, now: datetime) -> core.NodeCondition:
-    status = "True" if finding.holds else "False"
-    unchanged = old is not None and old.status == status and old.lastTransitionTime
-    since = old.lastTransitionTime if unchanged and old else rfc3339(now)
+def _condition(finding: _Finding, old: core.NodeCondition | None, since: str, now: datetime) -> core.NodeCondition:
+    status, time = "True" if finding.holds else "False", rfc3339(now)
+    if old is not None and old.status == status and old.lastTransitionTime:
+        is_of_this_life = finding.type == _OF_THE_SCHEDULER or old.lastTransitionTime >= since
+        time = old.lastTransitionTime if is_of_this_life else time
     return core.NodeCondition(
-        type=finding.type, status=status, reason=finding.reason, message=finding.message, lastTransitionTime=since
+        type=finding.type, status=status, reason=finding.reason, message=finding.message, lastTransitionTime=time
     )

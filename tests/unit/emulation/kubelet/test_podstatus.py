@@ -114,6 +114,17 @@ def test_conditions_of_others_stay_and_ours_keep_their_time() -> None:
     assert _condition(unready, "PodScheduled").lastTransitionTime == "2026-01-01T12:00:00Z"
 
 
+def test_what_an_earlier_life_of_the_node_said_is_dated_anew() -> None:
+    """A node that was installed again runs the same pods: Ready as they are, they were not ready in between."""
+    pod, record = a_pod(), a_record(main=running())
+    left = msgspec.structs.replace(pod, status=_status(pod, record, after_s=-60))
+    again = msgspec.structs.replace(left, status=_status(left, record, after_s=5))
+    times = {c.type: c.lastTransitionTime for c in again.status.conditions or ()}
+    assert times.pop("PodScheduled") == "2026-01-01T11:59:00Z", "that is the scheduler's"
+    assert set(times.values()) == {"2026-01-01T12:00:05Z"}
+    assert podstatus.changes(again.status, _status(again, record, after_s=60)) == {}
+
+
 def test_a_reason_that_is_over_is_taken_away() -> None:
     pod, record = a_pod(), a_record(main=running())
     unready = msgspec.structs.replace(pod, status=_status(pod, record, health={"main": Health(ready=False)}))
