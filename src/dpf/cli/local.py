@@ -141,7 +141,7 @@ def _parse_ports(words: tuple[str, ...]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for word in words:
         name, _, number = word.partition("=")
-        if not number.isdigit() or not 0 < int(number) < 65536:
+        if not (number.isascii() and number.isdigit()) or not 0 < int(number) < 65536:
             raise errors.PreflightError(f"--port takes NAME=PORT with a port from 1 to 65535, not {word!r}")
         ports[name] = int(number)
     return ports

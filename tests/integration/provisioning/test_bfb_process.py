@@ -111,7 +111,7 @@ def a_bfb(url: str) -> BFB:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Bundles, finished or not."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if ".json" not in path.suffixes}
 
 
 def is_empty(folder: Path) -> bool:

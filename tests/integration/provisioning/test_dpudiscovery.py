@@ -40,11 +40,15 @@ def cards(port: int, *hosts: str) -> list[CardSettings]:
 
 
 @asynccontextmanager
-async def a_foreigner(host: str, port: int, asked: list[str]) -> AsyncIterator[None]:
-    """Another Redfish service."""
+async def a_foreigner(
+    host: str, port: int, asked: list[str], product: str = "Some Server"
+) -> AsyncIterator[None]:
+    """Another Redfish service; it lets nobody in."""
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         asked.append(request.headers.get("Authorization", ""))
-        return web.json_response({"Product": "Some Server"})
+        if asked[-1]:
+            return web.json_response({}, status=401)
+        return web.json_response({"Product": product})
 
     context = bmcs.server_tls(authority("stranger"), (host,))
     server = web.Server(answer, access_log=None)  # type: ignore[arg-type]
@@ -169,6 +173,39 @@ async def test_a_wrong_password_and_a_lying_bmc_end_no_scan(tmp_path: Path) -> N
                 "4 addresses scanned; the password was not accepted at 127.77.0.1; "
                 "serial numbers that cannot be names at 127.77.0.3"
             ))
+
+
+async def test_a_password_that_was_not_accepted_is_not_tried_in_every_scan(tmp_path: Path) -> None:
+    """BMCs lock accounts that are guessed at, for their owners as well."""
+    port, asked = await free_port(), list[str]()
+
+    def tries() -> int:
+        return sum(text != "" for text in asked)
+
+    async with (
+        a_foreigner("127.77.0.2", port, asked, product="BlueField-3 DPU"),
+        a_fleet(tmp_path, cards=0, devices=False, limits=LIMITS) as fleet,
+    ):
+        fleet.host.add(a_discovery(port, "127.77.0.2", "127.77.0.2", scanInterval="1m"))
+        async with fleet.running() as manager:
+            first = await scanned(fleet, manager)
+            once = tries()
+            assert once > 0
+            await fleet.pass_time(manager, 61)
+            second = await scanned(fleet, manager)
+            assert second.status.lastScanTime != first.status.lastScanTime
+            assert told(second)[2] == "1 addresses scanned; the password was not accepted at 127.77.0.2"
+            assert tries() == once
+
+            await fleet.host.patch(core.Secret, "bmc-shared-password", NAMESPACE, patch={
+                "data": a_secret(password="another-one-1").data,
+            })
+            await fleet.pass_time(manager, 61)
+            await scanned(fleet, manager)
+            assert tries() == 2 * once, "another password may be the right one"
+            await fleet.pass_time(manager, 3601)
+            await scanned(fleet, manager)
+            assert tries() == 3 * once, "somebody may have corrected it on the BMC"
 
 
 async def test_a_range_that_runs_backwards_is_told_and_not_scanned(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpuset import DPUSet
 from dpf.api.meta import Object, ObjectMeta
-from dpf.kube import kubeconfig, wait
+from dpf.kube import errors, kubeconfig, wait
 from dpf.kube.clusters import ClusterRegistry
 from dpf.kube.http import HTTPClient
 from dpf.local import resources
@@ -105,8 +105,9 @@ async def host(real_api_server: RealAPIServer) -> AsyncIterator[Host]:
         for kind in (DPUSet, DPU, DPUDevice, DPUNode):
             for obj in (await client.list(kind, NAMESPACE)).items:
                 patch = {"metadata": {"finalizers": None}}
-                await client.patch(kind, obj.metadata.name, NAMESPACE, patch=patch)
-                await client.delete(kind, obj.metadata.name, NAMESPACE)
+                with suppress(errors.NotFound):  # one that is being deleted goes with its finalizer
+                    await client.patch(kind, obj.metadata.name, NAMESPACE, patch=patch)
+                    await client.delete(kind, obj.metadata.name, NAMESPACE)
     finally:
         await client.aclose()
 

@@ -19,6 +19,7 @@ from dpf.api.dpu import DPU, DPUSpec, DPUStatus, RebootStatus
 from dpf.api.dpunode import DPUNode, DPUNodeSpec, DPURef, NodeRebootMethod, RebootScript
 from dpf.api.meta import ObjectMeta
 from dpf.api.upkeep import Job
+from dpf.kube.memory import MemoryCluster
 from dpf.provisioning.dpunode.controller import DPUNodeController
 from dpf.runtime.manager import Manager
 
@@ -136,6 +137,36 @@ async def test_a_watch_of_hosts_that_lags_is_not_taken_for_somebody_who_has_rebo
         await slow.let_through(DPUNode)
         await manager.settle()
         assert reboots(world) == {"a": ("Succeeded", "RebootSucceeded")}
+
+
+class _Quick(MemoryCluster):
+    """Before a DPU is told that somebody was asked, the host is rebooted, and somebody else writes to the DPU."""
+
+    def __init__(self, change: dict[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        self._change: dict[str, Any] | None = change
+
+    async def patch(self, kind: Any, name: str, namespace: str | None = None, **options: Any) -> Any:
+        change = self._change
+        if change is not None and kind is DPU:
+            self._change = None
+            await super().patch(DPU, name, namespace, patch={"status": change}, subresource="status")
+            await super().patch(DPUNode, HOST, NAMESPACE, patch={"metadata": {"annotations": {REQUIRED: None}}})
+        return await super().patch(kind, name, namespace, **options)
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    ({"agentStatus": {"rebootSequenceCount": 1}}, ("Succeeded", "RebootSucceeded")), ({"phase": "Error"}, (None, None)),
+], ids=["something else", "it waits no longer"])
+async def test_a_reboot_that_came_at_once_is_not_asked_for_again_because_others_write_to_the_dpu(
+    change: dict[str, Any], expected: tuple[str | None, str | None]
+) -> None:
+    world = a_stage(EXTERNAL, a_dpu("a"))
+    quick = _Quick(change, now=world.clock.now)
+    quick.add(*world.host.objects(core.Node), *world.host.objects(DPUNode), *world.host.objects(DPU))
+    world.host = quick
+    async with running(world):
+        assert (reboots(world), is_required(world)) == ({"a": expected}, False)
 
 
 async def test_sibling_that_is_being_installed_is_waited_for() -> None:

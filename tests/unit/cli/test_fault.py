@@ -56,7 +56,10 @@ async def test_something_is_done_to_a_card(opened: Room, tmp_path: Path) -> None
     (["dpu-9"], "there are: dpu-0, dpu-1"), (["dpu-0", "--set", "fire=1"], "there is no fault 'fire'"),
     (["dpu-0", "--do", "explode"], "there are: bmc-reset"), (["dpu-0", "--set", "busy=often"], "this fault cannot be"),
     (["--set", "busy=1"], "card dpu-1 has no fault 'busy'"),
-], ids=["card", "fault", "deed", "value", "all"])
+    (["dpu-0", "--set", "clock_skew_s=1e300"], "this fault cannot be"),
+    (["dpu-0", "--set", "delay_s=-1"], "this fault cannot be"), (["dpu-0", "--set", "busy=-2"], "this fault cannot be"),
+    (["dpu-1", "--set", "slow=-1"], "this fault cannot be"), (["dpu-1", "--set", "failure=1e99"], "this fault cannot be"),
+], ids=["card", "fault", "deed", "value", "all", "clock", "delay", "counter", "slow", "large"])
 @pytest.mark.usefixtures("opened")
 async def test_what_cannot_be_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str

@@ -62,6 +62,13 @@ def test_a_mistyped_command_line(arguments: list[str], message: str, capsys: pyt
     assert "--help' for usage." in printed.err
 
 
+@pytest.mark.parametrize("port", ["host-api", "host-api=0", "host-api=65536", "host-api=-1", "host-api=\u00b2"])
+def test_a_port_that_is_none_is_one_line(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["local", "up", "--state", "/nowhere/state", "--port", port]) == 1
+    expected = f"error: --port takes NAME=PORT with a port from 1 to 65535, not {port!r}\n"
+    assert capsys.readouterr().err == expected
+
+
 @pytest.mark.parametrize(
     ("name", "code", "printed"),
     [

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 import msgspec
+
+MOST_S: Final = 1e9
+"""Seconds that a clock may be off, or an answer be late: some thirty years, which dates can still be counted with."""
+Counter = Annotated[int, msgspec.Meta(ge=-1, le=1_000_000)]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,19 +29,19 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clock_skew_s        how far its clock is ahead
     """
 
-    busy: int = 0
-    exception: int = 0
-    answer_lost: int = 0
+    busy: Counter = 0
+    exception: Counter = 0
+    answer_lost: Counter = 0
     lost_task: bool = False
     uefi_unchanged: bool = False
     stubborn_secure_boot: bool = False
     never_boots: bool = False
     silent: bool = False
     unavailable: bool = False
-    delay_s: float = 0.0
+    delay_s: Annotated[float, msgspec.Meta(ge=0, le=MOST_S)] = 0.0
     garbled: bool = False
     serial: str = ""
-    clock_skew_s: float = 0.0
+    clock_skew_s: Annotated[float, msgspec.Meta(ge=-MOST_S, le=MOST_S)] = 0.0
 
     def use(self, counter: str) -> tuple[Faults, bool]:
         """Use `busy`, `exception` or `answer_lost` up by one: what is left, and whether the fault strikes."""

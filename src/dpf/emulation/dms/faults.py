@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from dpf.local import files
 
 FILE: Final = "faults.json"
+Counter = Annotated[int, msgspec.Meta(ge=-1, le=1_000_000)]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -28,14 +29,14 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     answer_lost        next so many activations begin, and their answer gets lost
     """
 
-    slow: float = 0.0
+    slow: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
     never_answers: bool = False
     wrong_mode: bool = False
-    retriable_failure: int = 0
-    failure: int = 0
-    reset_transfer: int = 0
-    power_loss: int = 0
-    answer_lost: int = 0
+    retriable_failure: Counter = 0
+    failure: Counter = 0
+    reset_transfer: Counter = 0
+    power_loss: Counter = 0
+    answer_lost: Counter = 0
 
 
 NONE: Final = Faults()

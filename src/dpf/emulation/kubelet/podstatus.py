@@ -21,6 +21,7 @@ from dpf.runtime.clock import rfc3339
 
 _OF_THE_SCHEDULER: Final = "PodScheduled"
 OWNED_CONDITIONS: Final = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", _OF_THE_SCHEDULER)
+_ADDRESSES: Final = frozenset({"hostIPs", "podIPs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,10 @@ def changes(current: core.PodStatus, wanted: core.PodStatus) -> dict[str, Any]:
     for condition in patch.get("conditions", ()):
         # The server merges conditions field by field: a reason that is over must be taken away explicitly.
         condition.update({name: None for name in ("reason", "message") if name not in condition})
+    for name in _ADDRESSES & patch.keys():
+        if getattr(current, name):
+            # It merges them by address, too: one that the pod had in a former life of the node would stay.
+            patch[name].append({"$patch": "replace"})
     return patch
 
 

@@ -44,10 +44,35 @@ def down(state: Path, meter: progress.Progress) -> bool:
 
 
 def _remove(state: Path) -> None:
-    """Our own entries, the mark last: until then `down` can be repeated."""
+    """Our own entries, the mark last: until then `down` can be repeated. Raises LocalError for what would not go."""
     for name in _FOLDERS:
-        shutil.rmtree(state / name, ignore_errors=True)
+        _remove_folder(state / name)
     for name in (*_FILES, settings.MARK):
-        (state / name).unlink(missing_ok=True)
+        _remove_file(state / name)
     with contextlib.suppress(OSError):
         state.rmdir()
+
+
+def _remove_folder(path: Path) -> None:
+    """A link that somebody has put in its place goes, and what it leads to stays."""
+    if path.is_symlink():
+        _remove_file(path)
+        return
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _stays(path, error) from error
+
+
+def _remove_file(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _stays(path, error) from error
+
+
+def _stays(path: Path, error: OSError) -> errors.LocalError:
+    where = error.filename or path
+    return errors.LocalError(f"{where} cannot be removed: {error.strerror}. Remove it yourself, then run this again.")

@@ -106,8 +106,14 @@ def load(state: Path) -> Settings | None:
 
 
 def is_ours(state: Path) -> bool:
-    """Whether a platform was made in this folder, wholly or in part."""
-    return (state / MARK).exists()
+    """Whether a platform was made in this folder, wholly or in part. Raises LocalError when that cannot be told."""
+    try:
+        return (state / MARK).exists()
+    except OSError as error:
+        raise errors.LocalError(
+            f"{state} cannot be looked into: {error.strerror}. Use the account that made the platform, or another "
+            "folder with --state."
+        ) from error
 
 
 def claim(state: Path) -> None:
@@ -175,14 +181,27 @@ def resolve(
             f"this platform uses port {saved.ports[moved[0]]} for {moved[0]}; run `dpfctl local down` before changing "
             "it"
         )
+    chosen = {**(saved.ports if saved else {}), **wanted_ports}
+    _check_distinct(chosen)
     # Who names the interface wants the hardware; who just says `up` wants DPUs.
     usual = saved.provision if saved else install_interface is None and interface != "none"
     return Settings(
         state=state, dpus=dpus if dpus is not None else saved.dpus if saved else 2, pod_network=network,
         install_interface=interface, provision=usual if provision is None else provision,
         manual_reboot=manual_reboot if manual_reboot is not None else saved.manual_reboot if saved else False,
-        address_slot=saved.address_slot if saved else None, ports={**(saved.ports if saved else {}), **wanted_ports},
+        address_slot=saved.address_slot if saved else None, ports=chosen,
     )
+
+
+def _check_distinct(ports: Mapping[str, int]) -> None:
+    """Raise PreflightError for two servers at one port. BMCs have addresses of their own."""
+    by_port: dict[int, str] = {}
+    for name in sorted(set(ports) - {"bmc"}):
+        other = by_port.setdefault(ports[name], name)
+        if other != name:
+            raise errors.PreflightError(
+                f"port {ports[name]} is wanted for {other} and {name}; choose another one for one of them with --port"
+            )
 
 
 def check(settings: Settings) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
+import re
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +23,7 @@ import structlog
 
 from dpf.api import core
 from dpf.api.dpfoperatorconfig import DPFOperatorConfig
+from dpf.api.meta import object_key
 from dpf.kube import errors
 from dpf.kube.client import Client
 from dpf.provisioning.bfb.registry import Registry, serving_context
@@ -31,6 +34,9 @@ from dpf.runtime.reconciler import DriverError, Permission
 
 RENEW_EVERY_S: Final = 3600.0
 AGAIN_S: Final = 2.0
+_LONGEST_HOST: Final = 253
+_LABEL: Final = "[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9])?"
+_HOST: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 _log = structlog.get_logger()
 
@@ -122,10 +128,34 @@ async def run_until_signal(serving: Serving, client: Client) -> int:
 
 
 def _balancers(configs: Sequence[DPFOperatorConfig]) -> list[str]:
-    """Hosts under which a DPFOperatorConfig says that the registry is reached."""
-    registries = [config.spec.provisioningController.registry for config in configs if config.spec is not None]
-    told = (registry.loadBalancerAddress for registry in registries if registry is not None)
-    return sorted({host for address in told if address and (host := urlsplit(address).hostname)})
+    """Hosts under which a DPFOperatorConfig says that the registry is reached; what can be no host is told."""
+    found = set()
+    for config in configs:
+        registry = config.spec.provisioningController.registry if config.spec is not None else None
+        address = registry.loadBalancerAddress if registry is not None else None
+        if not address:
+            continue
+        host = _host_of(address)
+        if host is None:
+            _log.warning(
+                "loadBalancerAddress names no host, so that the certificate of the BFB registry is not for it; "
+                "correct it", dpfoperatorconfig=str(object_key(config)),
+            )
+        else:
+            found.add(host)
+    return sorted(found)
+
+
+def _host_of(address: str) -> str | None:
+    """The host of a URL, as a certificate can name it; None when there is none."""
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return None
+    try:
+        return str(ipaddress.ip_address(host)) if "%" not in host else None
+    except ValueError:
+        return host if len(host) <= _LONGEST_HOST and _HOST.fullmatch(host) else None
 
 
 def _write(files: tuple[Path, Path], pair: tuple[bytes, bytes]) -> None:

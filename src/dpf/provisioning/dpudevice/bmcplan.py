@@ -107,7 +107,7 @@ def why_new_certificate(snapshot: Snapshot, now: datetime) -> str | None:
         recorded.observedManualTrigger if recorded is not None else None
     ):
         return "a new certificate of the BMC was asked for"
-    before_s = min(snapshot.renew_before_s, _LIFE_S * _LONGEST_SHARE)
+    before_s = min(snapshot.renew_before_s, _life_s(snapshot, look) * _LONGEST_SHARE)
     if look.not_after is not None and look.not_after - now < timedelta(seconds=before_s):
         return f"the certificate of the BMC ends {look.not_after:%Y-%m-%d}"
     return None
@@ -211,6 +211,14 @@ def _why_first(snapshot: Snapshot, look: Look, now: datetime) -> str | None:
     if is_settling(snapshot, now):
         return None
     return look.doubt.why if look.is_served_ours and look.doubt is not None else "the BMC has no certificate of ours"
+
+
+def _life_s(snapshot: Snapshot, look: Look) -> float:
+    """How long the certificate is good for: where its authority ended soon, it was given less than is usual."""
+    rotated = _rotated(snapshot)
+    if look.not_after is None or look.not_after <= rotated:
+        return _LIFE_S
+    return min(_LIFE_S, (look.not_after - rotated).total_seconds())
 
 
 def _rotated(snapshot: Snapshot) -> datetime:

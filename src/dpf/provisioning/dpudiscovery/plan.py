@@ -46,7 +46,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     problem = why_not(snapshot)
     if problem is not None:
         return Plan(steps=(Step(name=CHECK, findings=(problem,)),))
-    scan = snapshot.scan
+    scan = snapshot.scan if is_of_range(snapshot) else None
     due_s = due_in_s(snapshot, now)
     if scan is not None and (scan.ended is None or not is_told(snapshot, scan)):
         return Plan(steps=tuple(_made_of(snapshot, scan)), wake_after_s=POLL_S if scan.ended is None else due_s)
@@ -86,10 +86,14 @@ def range_error(discovery: DPUDiscovery) -> str | None:
     return None
 
 
+def is_of_range(snapshot: Snapshot) -> bool:
+    """Whether the scan is of the range as it is now; what another one still finds does not matter any more."""
+    return snapshot.scan is not None and snapshot.scan.generation == (snapshot.discovery.metadata.generation or 0)
+
+
 def due_in_s(snapshot: Snapshot, now: datetime) -> float:
     """In how many seconds the next scan begins; 0 or less for now."""
-    scan = snapshot.scan
-    if scan is not None and scan.generation != (snapshot.discovery.metadata.generation or 0):
+    if snapshot.scan is not None and not is_of_range(snapshot):
         return 0.0
     told = snapshot.discovery.status.lastScanTime
     try:

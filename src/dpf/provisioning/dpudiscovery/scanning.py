@@ -7,6 +7,7 @@ lose: the range is scanned again, and what is known already is passed over. No p
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from dpf.provisioning.dpudiscovery.snapshot import Card, Job, Scan
-from dpf.provisioning.install.port import Cause
+from dpf.provisioning.install.port import Cause, Silence
 from dpf.provisioning.install.redfish import discovery
 from dpf.provisioning.install.redfish.discovery import Foreign, Found, Probed
 from dpf.provisioning.install.redfish.transport import DEFAULT, Limits, Transport
@@ -24,6 +25,8 @@ ABANDONED_S: Final = 120.0
 """A scan that nobody asks about is of an object that has gone."""
 PACE_S: Final = 0.002
 """Between two addresses: where nothing is, the answer may be there at once; a scan leaves time for others."""
+REFUSED_S: Final = 3000.0
+"""So long a password is not tried again where it was refused: BMCs lock accounts that are guessed at."""
 _KEPT_S: Final = 7200.0
 _NAMED: Final = 8
 """Addresses of one kind that are told."""
@@ -54,6 +57,8 @@ class Scans:
         self._transport = Transport(lambda: None, limits=limits)
         self._probe_s = probe_s
         self._running: dict[str, _Running] = {}
+        self._refused: dict[str, tuple[str, float]] = {}
+        """Digest of the password, and until when it is not tried, by address."""
 
     @property
     def tasks(self) -> tuple[asyncio.Task[None], ...]:
@@ -107,16 +112,22 @@ class Scans:
             running.ended = self._clock.now()
 
     async def _work(self, running: _Running, addresses: Iterator[str]) -> None:
-        job = running.job
         for address in addresses:
             await _pace(running)
-            probed = await discovery.probe(
-                self._transport, f"{address}:{job.port}", job.password, limit_s=self._probe_s
-            )
-            _note(running, address, probed)
+            _note(running, address, await self._probe(running.job, address))
             running.asked += 1
             if self._is_abandoned(running):
                 return
+
+    async def _probe(self, job: Job, address: str) -> Probed:
+        where = f"{address}:{job.port}"
+        digest, until = self._refused.get(where, ("", 0.0))
+        if digest == _digest(job.password) and self._clock.monotonic() < until:
+            return Silence(cause=Cause.REJECTED, why=f"the BMC at {where} did not accept the password a while ago")
+        probed = await discovery.probe(self._transport, where, job.password, limit_s=self._probe_s)
+        if isinstance(probed, Silence) and probed.cause is Cause.REJECTED:
+            self._refused[where] = (_digest(job.password), self._clock.monotonic() + REFUSED_S)
+        return probed
 
     def _is_abandoned(self, running: _Running) -> bool:
         return self._clock.monotonic() - running.asked_at > ABANDONED_S
@@ -125,8 +136,16 @@ class Scans:
         """Forget scans of objects that have gone."""
         now = self._clock.monotonic()
         for uid, one in list(self._running.items()):
-            if one.ended is not None and now - one.asked_at > _KEPT_S:
+            if one.task is not None and one.task.done() and now - one.asked_at > _KEPT_S:
                 del self._running[uid]
+        for where, (_, until) in list(self._refused.items()):
+            if until <= now:
+                del self._refused[where]
+
+
+def _digest(password: str) -> str:
+    """Tells passwords apart; kept in memory only."""
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _addresses(job: Job) -> Iterator[str]:

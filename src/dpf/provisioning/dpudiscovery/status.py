@@ -22,7 +22,7 @@ def compute(snapshot: Snapshot, applied: Applied) -> Verdict:
     made = [*applied.step(planner.NODES).errors, *applied.step(planner.DEVICES).errors]
     if made:
         return Verdict(states={ConditionType.READY: conditions.false(Reason.ERROR, "; ".join(made))})
-    scan = snapshot.scan
+    scan = snapshot.scan if planner.is_of_range(snapshot) else None
     if scan is None or scan.ended is None or planner.is_told(snapshot, scan):
         return Verdict(states={ConditionType.READY: _before(snapshot)})
     fields: dict[str, Any] = {

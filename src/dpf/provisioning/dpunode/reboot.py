@@ -40,13 +40,18 @@ _NOT_WAITING: Final = frozenset({RebootPhase.SUCCEEDED, RebootPhase.WAIT_FOR_SHU
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Intent: tell a DPU how its reboot is. Conditional on the version that was read."""
+    """Intent: tell a DPU how its reboot is, if it still waits as it did when it was read.
+
+    `version` is the one that was read, `uid` the DPU's, `before` what it had been told.
+    """
 
     dpu: Key
     version: str
     phase: RebootPhase
     reason: str
     message: str
+    uid: str | None = None
+    before: RebootStatus | None = None
 
 
 def participants(snapshot: Snapshot) -> tuple[DPU, ...]:
@@ -188,7 +193,10 @@ def report(dpus: tuple[DPU, ...], phase: RebootPhase, reason: str, message: str)
 def _reports(dpus: tuple[DPU, ...], phase: RebootPhase, reason: str, message: str) -> Iterator[Action]:
     for dpu in dpus:
         version = dpu.metadata.resourceVersion or ""
-        intent = Report(dpu=object_key(dpu), version=version, phase=phase, reason=str(reason), message=message)
+        intent = Report(
+            dpu=object_key(dpu), version=version, phase=phase, reason=str(reason), message=message,
+            uid=dpu.metadata.uid, before=_told(dpu),
+        )
         yield Drive(intent=intent, because=f"reboot of the host for DPU {dpu.metadata.name}: {reason}")
 
 

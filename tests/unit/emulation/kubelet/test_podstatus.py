@@ -125,6 +125,14 @@ def test_what_an_earlier_life_of_the_node_said_is_dated_anew() -> None:
     assert podstatus.changes(again.status, _status(again, record, after_s=60)) == {}
 
 
+def test_another_address_takes_the_place_of_the_former_one() -> None:
+    """The API server refuses two of one family, and merges lists unless it is told not to."""
+    pod, record = a_pod(), a_record(main=running())
+    left = msgspec.structs.replace(pod, status=_status(pod, record))
+    patch = podstatus.changes(left.status, _status(left, msgspec.structs.replace(record, ip="198.19.0.9")))
+    assert patch == {"podIP": "198.19.0.9", "podIPs": [{"ip": "198.19.0.9"}, {"$patch": "replace"}]}
+
+
 def test_a_reason_that_is_over_is_taken_away() -> None:
     pod, record = a_pod(), a_record(main=running())
     unready = msgspec.structs.replace(pod, status=_status(pod, record, health={"main": Health(ready=False)}))

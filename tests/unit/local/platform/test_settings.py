@@ -53,6 +53,14 @@ def test_what_cannot_change_is_explained(saved: dict[str, Any], said: dict[str, 
         resolved(replace(resolved(), **saved), **said)
 
 
+@pytest.mark.parametrize("saved", [{}, {"ports": {"host-api": 9000}}], ids=["both new", "one from before"])
+def test_two_servers_do_not_get_one_port(saved: dict[str, Any]) -> None:
+    wanted = {"controllers-metrics": 9000} if saved else {"controllers-metrics": 9000, "host-api": 9000}
+    before = replace(resolved(), **saved) if saved else None
+    with pytest.raises(errors.PreflightError, match="port 9000 is wanted for controllers-metrics and host-api"):
+        resolved(before, wanted_ports=wanted)
+
+
 def test_hosts_are_nodes_only_where_dpus_are_installed_from_them() -> None:
     assert resolved(dpus=2).host_names == ("worker-1", "worker-2")
     assert resolved(dpus=2, install_interface="redfish").host_names == ()

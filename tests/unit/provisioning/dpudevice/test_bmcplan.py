@@ -122,6 +122,17 @@ def test_a_renewal_that_is_wanted_before_the_beginning_ends_nevertheless() -> No
     assert bmcplan.why_new_certificate(wish, NOW) is None
 
 
+@pytest.mark.parametrize(("left", "expected"), [(timedelta(days=10), True), (timedelta(days=17), False)])
+def test_a_certificate_that_is_short_because_its_authority_ends_is_not_renewed_all_the_time(
+    left: timedelta, expected: bool
+) -> None:
+    """It was issued with 20 days: less than what is usual before its end (30 days)."""
+    end = NOW + left
+    snapshot = seen(but(OURS, not_after=end), rotated=(end - timedelta(days=20)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    assert (bmcplan.why_new_certificate(snapshot, NOW) is not None) is expected
+
+
 @pytest.mark.parametrize(("ago_s", "expected"), [(119, None), (121, UNTRUSTED.why)])
 def test_a_bmc_has_time_to_show_its_new_certificate(ago_s: float, expected: str | None) -> None:
     rotated = (NOW - timedelta(seconds=ago_s)).strftime("%Y-%m-%dT%H:%M:%SZ")

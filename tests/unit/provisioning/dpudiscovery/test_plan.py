@@ -121,6 +121,15 @@ def test_a_changed_range_is_scanned_at_once() -> None:
     assert jobs(planner.plan(a_snapshot(scan=old, told=NOW), NOW))
 
 
+def test_a_changed_range_does_not_wait_for_the_scan_of_the_former_one() -> None:
+    """Which may have been of millions of addresses by mistake."""
+    running = Scan(generation=0, total=1 << 32, cards=(Card(address="192.0.2.5", serial="MT1"),))
+    plan = planner.plan(a_snapshot(scan=running, told=NOW), NOW)
+
+    assert [(job.generation, job.last - job.first) for job in jobs(plan)] == [(1, 255)]
+    assert made(plan) == []
+
+
 def test_results_of_a_running_scan_are_taken_in_and_its_end_is_not_told() -> None:
     scan = Scan(generation=1, total=256, cards=(Card(address="10.0.0.5", serial="MT1"),))
     snapshot = a_snapshot(scan=scan)
