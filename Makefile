@@ -6,7 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
-export INSTALL_INTERFACE
 
 .PHONY: help setup parts demo test check lint types gen drift unit conformance integration e2e golden bench lock clean
 

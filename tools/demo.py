@@ -40,7 +40,7 @@ class DemoError(Exception):
 
 def main() -> int:
     """Run the demo; 0 when everything became Ready."""
-    dpus, interface = os.environ.get("DPUS", "2"), os.environ.get("INSTALL_INTERFACE", "gnoi")
+    dpus, interface = os.environ.get("DPUS", "2"), os.environ.get("INSTALL_INTERFACE") or "gnoi"
     took: dict[str, float] = {}
     try:
         took["parts"] = timed(lambda: run([DPFCTL, "local", "parts"]))

@@ -58,7 +58,8 @@ async def test_something_is_done_to_a_card(opened: Room, tmp_path: Path) -> None
     (["--set", "busy=1"], "card dpu-1 has no fault 'busy'"),
     (["dpu-0", "--set", "clock_skew_s=1e300"], "this fault cannot be"),
     (["dpu-0", "--set", "delay_s=-1"], "this fault cannot be"), (["dpu-0", "--set", "busy=-2"], "this fault cannot be"),
-    (["dpu-1", "--set", "slow=-1"], "this fault cannot be"), (["dpu-1", "--set", "failure=1e99"], "this fault cannot be"),
+    (["dpu-1", "--set", "slow=-1"], "this fault cannot be"),
+    (["dpu-1", "--set", "failure=1e99"], "this fault cannot be"),
 ], ids=["card", "fault", "deed", "value", "all", "clock", "delay", "counter", "slow", "large"])
 @pytest.mark.usefixtures("opened")
 async def test_what_cannot_be_is_one_line(
