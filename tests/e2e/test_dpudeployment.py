@@ -379,12 +379,6 @@ async def second_revision(tenant: Tenant, service: str = "producer") -> DPUServi
     return next(s for s in found if s.metadata.name.startswith(f"{plain}-"))
 
 
-async def until_steered(tenant: Tenant, service: str, name: str) -> None:
-    """Until the nodes of all DPUSets are meant to run this revision of a service."""
-    label = names.DPUSERVICE_NODE_LABEL.format(service=service)
-    await tenant.until_all(DPUSet, lambda found: all(rolledout.node_labels(d).get(label) == name for d in found))
-
-
 async def until_labelled(tenant: Tenant, node: str, *revisions: str) -> None:
     """Until a host node is meant to run exactly these revisions of in-cluster services."""
     await tenant.until(core.Node, node, lambda found: rolledout.in_cluster_labels(found) == list(revisions))

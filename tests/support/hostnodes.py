@@ -4,7 +4,7 @@
         ...
         hostnodes.maintain(tenant, "host-1", "the requestor of a DPUSet")
 
-The local platform has no host nodes of its own: what DPUDeployments do with them needs no more than this.
+A platform without an installation has no host nodes: what in-cluster services do with them needs no more than this.
 """
 
 from __future__ import annotations
