@@ -30,14 +30,14 @@ def test_the_images_of_our_pods_are_known(image: str, program: str | None) -> No
 
 
 def test_a_dms_serves_the_cards_of_its_host_at_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ROOT_VARIABLE, "/pod/root")
+    monkeypatch.setenv(ROOT_VARIABLE, "/pod/volumes")
     settings = a_room(tmp_path, gnoi=2, bfbFolder="/bfb")
     argv = hostpod.command(hostpod.DMS, settings, CONFIG, settings.hosts[1], [])
     options = dict(zip(argv[3::2], argv[4::2], strict=True))
     assert argv[:3] == [sys.executable, "-m", "dpf.emulation.dms"]
     assert options["--target"] == "0000:04:00.0=dpu-1"
     assert options["--listen"] == "127.18.252.3:9339"
-    assert options["--tls-dir"] == "/pod/root/etc/dms/tls"
+    assert options["--tls-dir"] == "/pod/volumes/etc/dms/tls"
     assert options["--boot-socket"] == str(settings.boot_socket)
     assert options["--bfb-folder"] == "/bfb"
 
