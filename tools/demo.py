@@ -31,6 +31,7 @@ DPF = "dpf-operator-system"
 NAMESPACE = "customer-namespace"
 RACKS = ("b-100", "b-101")
 """Where the users' guide expects its hosts."""
+TENANT_LABEL = "provisioning.dpu.nvidia.com/dpunode-namespace"
 DPFCTL = Path(sys.executable).with_name("dpfctl")
 
 
@@ -43,6 +44,7 @@ def main() -> int:
     dpus, interface = os.environ.get("DPUS", "2"), os.environ.get("INSTALL_INTERFACE") or "gnoi"
     took: dict[str, float] = {}
     try:
+        check(dpus, interface)
         took["parts"] = timed(lambda: run([DPFCTL, "local", "parts"]))
         took["platform"] = timed(lambda: bring_up(dpus, interface))
         environment = platform_environment()
@@ -74,6 +76,15 @@ def main() -> int:
     return 0
 
 
+def check(dpus: str, interface: str) -> None:
+    """What would fail in the middle of it otherwise. Raises DemoError."""
+    if interface not in {"gnoi", "redfish"}:
+        raise DemoError(f"INSTALL_INTERFACE is gnoi or redfish, not {interface!r}")
+    least = len(RACKS) if interface == "gnoi" else 1
+    if not (dpus.isascii() and dpus.isdigit()) or int(dpus) < least:
+        raise DemoError(f"DPUS is a number from {least}, not {dpus!r}: with {interface} the demo needs so many hosts")
+
+
 def bring_up(dpus: str, interface: str) -> None:
     """The platform, with hardware on which nothing is installed."""
     run([DPFCTL, "local", "up", "--dpus", dpus, "--install-interface", interface])
@@ -81,6 +92,7 @@ def bring_up(dpus: str, interface: str) -> None:
 
 def through_hosts(host: list[str], environment: Mapping[str, str], dpus: str) -> None:  # noqa: ARG001 - as the other
     """BFB, DPUFlavor and the documents' DPUSet, for hosts that are Nodes and carry its label."""
+    start_over(host, dpus)
     run([*host, "get", "nodes", "-L", "feature.node.kubernetes.io/dpu-0-pci-address"])
     run([*host, "get", "dpunodes,dpudevices", "-n", DPF])
     run([*host, "label", "nodes", "--all", "e2e.servers/dk=true", "--overwrite"])
@@ -88,6 +100,14 @@ def through_hosts(host: list[str], environment: Mapping[str, str], dpus: str) ->
         shown=f"kubectl apply -f {relative(THROUGH_HOSTS)}  # BFB and DPUFlavor")
     run([*host, "apply", "-f", str(DPUSET)])
     wait_installed(host, "dpuset-dk", dpus)
+
+
+def start_over(host: list[str], dpus: str) -> None:
+    """Take the hosts back from the tenant of an earlier demo, perhaps; on a new platform there is nothing to do."""
+    capture([*host, "delete", "--ignore-not-found", "-f", str(DEPLOYMENT)])
+    capture([*host, "label", "nodes", "--all", f"{TENANT_LABEL}-"])
+    for number in range(1, int(dpus) + 1):
+        capture([*host, "wait", "--for=create", f"dpunode/worker-{number}", "-n", DPF, "--timeout=60s"])
 
 
 def through_bmcs(host: list[str], environment: Mapping[str, str], dpus: str) -> None:
@@ -150,11 +170,9 @@ def show_service(dpu: list[str]) -> None:
 
 def roll_out(host: list[str]) -> None:
     """Hand the hosts to a tenant, apply its DPUDeployment as it stands, and wait for Ready."""
-    # From an earlier demo, perhaps.
-    capture([*host, "delete", "--ignore-not-found", "-f", str(DEPLOYMENT)])
     run([*host, "delete", "dpuset", "dpuset-dk", "-n", DPF])
     run([*host, "apply", "-f", "-"], stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n")
-    tenant = f"provisioning.dpu.nvidia.com/dpunode-namespace={NAMESPACE}"
+    tenant = f"{TENANT_LABEL}={NAMESPACE}"
     for number, rack in enumerate(RACKS, start=1):
         run([*host, "label", "node", f"worker-{number}", tenant, f"datacenter.nvidia.com/rack={rack}", "--overwrite"])
     run([*host, "apply", "-f", str(DEPLOYMENT)])

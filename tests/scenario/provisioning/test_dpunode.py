@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.support import maintenances as some
+from tests.support.clock import turns
 from tests.support.crash import crash_everywhere
 from tests.support.maintenances import NAMESPACE
 from tests.support.world import World, a_world
@@ -283,11 +284,32 @@ async def test_a_host_that_is_given_to_a_namespace_moves_there_once_its_dpus_are
         await world.host.patch(core.Node, "worker1", patch=label)
         await manager.settle()
         assert {d.metadata.namespace for d in world.host.objects(DPUNode)} == {NAMESPACE}
+        await turns()
+        expected = (
+            f"Node worker1 belongs to namespace customer: DPUNode {NAMESPACE}/worker1 still has DPUs, or an effect on "
+            "the host. Next step: delete the DPUs there"
+        )
+        said = {e.message for e in world.host.objects(core.Event) if e.reason == "HostInUse"}
+        assert said == {expected}, "a Node has no condition that could say it"
         await world.host.delete(DPU, "worker1-0000-04-00", NAMESPACE)
         await manager.settle()
         assert {d.metadata.namespace for d in world.host.objects(DPUNode)} == {"customer"}
         assert {d.metadata.namespace for d in world.host.objects(DPUDevice)} == {"customer"}
         assert set(devices(world)) == {"worker1-0000-04-00", "mt2402xz0f7x"}
+
+
+async def test_a_host_that_is_given_to_a_namespace_that_does_not_exist_stays() -> None:
+    world = a_stage()
+    async with running(world) as manager:
+        label = {"metadata": {"labels": {f"{P}dpunode-namespace": "nowhere"}}}
+        await world.host.patch(core.Node, "worker1", patch=label)
+        await manager.settle()
+        assert {d.metadata.namespace for d in world.host.objects(DPUNode)} == {NAMESPACE}
+        world.host.add(core.Namespace(metadata=ObjectMeta(name="nowhere")))
+        for _ in range(3):
+            world.clock.advance(31)
+            await manager.settle()
+        assert {d.metadata.namespace for d in world.host.objects(DPUNode)} == {"nowhere"}
 
 
 async def test_settled_hosts_and_heartbeats_cause_no_write_and_no_request() -> None:

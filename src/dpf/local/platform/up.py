@@ -28,7 +28,18 @@ from dpf.local import parts as local_parts
 from dpf.local.pki import certificates
 from dpf.local.pki import cluster as pki
 from dpf.local.pki import services as pki_services
-from dpf.local.platform import argocd, environment, fleet, hardware, manifests, nodes, objects, progress, status
+from dpf.local.platform import (
+    addresses,
+    argocd,
+    environment,
+    fleet,
+    hardware,
+    manifests,
+    nodes,
+    objects,
+    progress,
+    status,
+)
 from dpf.local.platform import settings as platform_settings
 from dpf.local.supervisor import ports
 from dpf.local.supervisor.asynchronous import AsyncSupervisor
@@ -114,7 +125,7 @@ def _prepare(
     platform_settings.claim(state)
     with meter.step("keys and folders"):
         settings = platform_settings.complete(settings)
-        _check_ports(settings)
+        check_ports(settings)
         platform_settings.save(settings)
         files.ensure_private_folder(state / "logs")
         store = controlplane.Store(folder=files.ensure_private_folder(state / "etcd"))
@@ -133,7 +144,7 @@ def _prepare(
     )
 
 
-def _check_ports(settings: platform_settings.Settings) -> None:
+def check_ports(settings: platform_settings.Settings) -> None:
     """Raise PreflightError for a port of ours on which somebody else listens."""
     supervisor = Supervisor(settings.state)
     for name, process in _LISTENERS.items():
@@ -143,6 +154,18 @@ def _check_ports(settings: platform_settings.Settings) -> None:
         raise errors.PreflightError(
             f"{ports.port_owner(number) or f'port {number} is in use'}, and the platform needs it ({name}); end that "
             f"process, or choose another port with --port {name}=NUMBER"
+        )
+    if settings.install_interface == "redfish" and supervisor.observe(hardware.PROCESS) is None:
+        _check_bmc_port(settings)
+
+
+def _check_bmc_port(settings: platform_settings.Settings) -> None:
+    """BMCs are at addresses of the platform's own: only who listens on all addresses is in their way."""
+    number, address = settings.port("bmc"), addresses.of_bmc(settings.id, 1)
+    if not ports.is_free(number, address):
+        raise errors.PreflightError(
+            f"{ports.port_owner(number) or f'port {number} cannot be used at {address}'}, and the emulated BMCs need "
+            "it (bmc); end that process, or choose another port with --port bmc=NUMBER"
         )
 
 

@@ -26,7 +26,6 @@ from dpf.provisioning.bfb.bundle import Scanner
 from dpf.provisioning.bfb.record import Content, Record
 
 FOLDER: Final = Path("/bfb")
-CONFIGURATIONS: Final = "bfcfg"
 MODE: Final = 0o644
 
 _RECORD_MODE: Final = 0o600

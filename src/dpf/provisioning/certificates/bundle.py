@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 
 from cryptography import x509
 
@@ -28,6 +29,17 @@ def merge(present: bytes, ours: Iterable[x509.Certificate]) -> bytes:
     if not missing and len(kept) == len(found):
         return present
     return b"".join(authority.pem(one) for one in [*kept, *missing])
+
+
+def without_ended(pem: bytes, now: datetime) -> bytes:
+    """The bundle without CAs whose time is over: byte for byte the same when there are none.
+
+    Nobody takes them out of the bundle, and the few places of a BMC's truststore would be full after some rotations.
+    Raises ValueError when it cannot be read.
+    """
+    found = split(pem)
+    kept = [one for one in found if now < one.not_valid_after_utc]
+    return pem if len(kept) == len(found) else b"".join(authority.pem(one) for one in kept)
 
 
 def digest(pem: bytes) -> str:

@@ -214,17 +214,23 @@ def _why_first(snapshot: Snapshot, look: Look, now: datetime) -> str | None:
 
 
 def _life_s(snapshot: Snapshot, look: Look) -> float:
-    """How long the certificate is good for: where its authority ended soon, it was given less than is usual."""
-    rotated = _rotated(snapshot)
-    if look.not_after is None or look.not_after <= rotated:
+    """How long the certificate is good for: one that we have issued while its authority ended soon got less."""
+    recorded, rotated = snapshot.device.status.bmcServerCertificate, _rotated(snapshot)
+    end = look.not_after
+    if recorded is None or end is None or end <= rotated or _moment(recorded.notAfter) != end:
         return _LIFE_S
-    return min(_LIFE_S, (look.not_after - rotated).total_seconds())
+    return min(_LIFE_S, (end - rotated).total_seconds())
 
 
 def _rotated(snapshot: Snapshot) -> datetime:
     recorded = snapshot.device.status.bmcServerCertificate
+    return _moment(recorded.lastRotationTime if recorded is not None else None)
+
+
+def _moment(text: str | None) -> datetime:
+    """What cannot be read is long ago."""
     try:
-        return datetime.fromisoformat((recorded.lastRotationTime if recorded is not None else None) or "")
+        return datetime.fromisoformat(text or "")
     except ValueError:
         return datetime.fromisoformat("1970-01-01T00:00:00Z")
 

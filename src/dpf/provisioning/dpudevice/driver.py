@@ -90,7 +90,8 @@ class BMCs:
         """The CAs that BMCs are to trust; None until these, and a certificate of our own, are there and fresh."""
         if self.issuer.known_client(REDFISH_CLIENT_SECRET) is None:
             return None
-        return self.issuer.known_trust()
+        trusted = self.issuer.known_trust()
+        return bundle.without_ended(trusted, self._clock.now()) if trusted is not None else None
 
     def forget(self, device: Key) -> None:
         """It has gone."""

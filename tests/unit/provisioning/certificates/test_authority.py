@@ -145,3 +145,12 @@ def test_a_bundle_has_one_certificate_for_each_of_our_keys() -> None:
 
     assert bundle.split(bundle.merge(authority.pem(before.certificate), [after])) == (after,)
     assert bundle.merge(b" \n", [after]) == authority.pem(after)
+
+
+def test_an_authority_that_has_ended_is_not_handed_on() -> None:
+    former, present = a_ca(NOW - timedelta(days=3651)).certificate, a_ca().certificate
+    both = b"# ours\n" + authority.pem(former) + authority.pem(present)
+
+    assert bundle.without_ended(both, NOW) == authority.pem(present)
+    assert bundle.without_ended(both, NOW - timedelta(days=2)) == both, "comments stay"
+    assert bundle.without_ended(b"", NOW) == b""

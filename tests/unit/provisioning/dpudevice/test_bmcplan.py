@@ -36,7 +36,7 @@ NEW = dataclasses.replace(
 
 
 def seen(look: Look | None, *, trigger: str | None = None, recorded: str = "", rotated: str | None = None,
-         **spec: Any) -> Snapshot:
+         ends: str | None = None, **spec: Any) -> Snapshot:
     """A device whose BMC was seen like that, and was told of the present CAs."""
     annotations = {"provisioning.dpu.nvidia.com/rotate-bmc-server-certificate": trigger} if trigger else None
     device = DPUDevice(
@@ -44,7 +44,9 @@ def seen(look: Look | None, *, trigger: str | None = None, recorded: str = "", r
         spec=DPUDeviceSpec(**{"serialNumber": SERIAL, "bmcIp": "10.0.0.5", **spec}),
         status=DPUDeviceStatus(
             caTrustBundle=CATrustBundle(observedBundleHash=bundle.digest(BUNDLE)),
-            bmcServerCertificate=BMCServerCertificate(observedManualTrigger=recorded or None, lastRotationTime=rotated),
+            bmcServerCertificate=BMCServerCertificate(
+                observedManualTrigger=recorded or None, lastRotationTime=rotated, notAfter=ends,
+            ),
         ),
     )
     given = Credentials(secret="s", password="never-to-be-seen")
@@ -122,13 +124,19 @@ def test_a_renewal_that_is_wanted_before_the_beginning_ends_nevertheless() -> No
     assert bmcplan.why_new_certificate(wish, NOW) is None
 
 
-@pytest.mark.parametrize(("left", "expected"), [(timedelta(days=10), True), (timedelta(days=17), False)])
+@pytest.mark.parametrize(("left", "is_recorded", "expected"), [
+    (timedelta(days=10), True, True), (timedelta(days=17), True, False), (timedelta(days=17), False, True),
+], ids=["nearly over", "good", "somebody else's"])
 def test_a_certificate_that_is_short_because_its_authority_ends_is_not_renewed_all_the_time(
-    left: timedelta, expected: bool
+    left: timedelta, is_recorded: bool, expected: bool
 ) -> None:
     """It was issued with 20 days: less than what is usual before its end (30 days)."""
-    end = NOW + left
-    snapshot = seen(but(OURS, not_after=end), rotated=(end - timedelta(days=20)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    end = (NOW + left).replace(microsecond=0)
+    text = "%Y-%m-%dT%H:%M:%SZ"
+    snapshot = seen(
+        but(OURS, not_after=end), rotated=(end - timedelta(days=20)).strftime(text),
+        ends=end.strftime(text) if is_recorded else None,
+    )
 
     assert (bmcplan.why_new_certificate(snapshot, NOW) is not None) is expected
 

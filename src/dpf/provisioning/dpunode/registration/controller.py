@@ -19,6 +19,7 @@ from dpf.api.dpudevice import DPUDevice
 from dpf.api.dpunode import DPUNode
 from dpf.api.dpunodemaintenance import DPUNodeMaintenance
 from dpf.api.meta import Key, object_key
+from dpf.kube import errors
 from dpf.kube.cache import Cache
 from dpf.kube.clusters import ClusterRegistry
 from dpf.provisioning.dpunode import interface
@@ -48,6 +49,7 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
     observes_generation = False
     permissions: ClassVar[Sequence[Permission]] = (
         Permission(kind=core.Node, verbs=_READ),
+        Permission(kind=core.Namespace, verbs=("get",)),
         Permission(kind=DPUNode, verbs=(*_READ, "create", "patch", "delete")),
         Permission(kind=DPU, verbs=_READ),
         Permission(kind=DPUNodeMaintenance, verbs=_READ),
@@ -86,7 +88,8 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
         devices |= {d.metadata.name: d for key in named if (d := cache.get(DPUDevice, key)) is not None}
         configs = cache.list(DPFOperatorConfig)
         return Snapshot(
-            node=root, namespace=namespace, dpunode=cache.get(DPUNode, Key(namespace, dpunode)), former=former,
+            node=root, lacks_namespace=bool(former) and not await self._exists(namespace),
+            namespace=namespace, dpunode=cache.get(DPUNode, Key(namespace, dpunode)), former=former,
             occupied=tuple(str(object_key(d)) for d in former if self._is_occupied(object_key(d))),
             interface=interface.interface_of(configs[0] if configs else None),
             devices=tuple(d for _, d in sorted(devices.items()) if d.metadata.namespace == namespace),
@@ -131,6 +134,14 @@ class DPURegistrationController(Reconciler[core.Node, Snapshot]):
         keys = (Key(*where.split("/", 1)) for where in _dpunode_of(old))
         found = [dpunode for key in keys if (dpunode := self._cache.get(DPUNode, key)) is not None]
         return [key for dpunode in found for key in self._of_dpunode(None, dpunode)]
+
+    async def _exists(self, namespace: str) -> bool:
+        """Asked only while a host is on its way to another namespace."""
+        try:
+            await self._clusters.host.client.get(core.Namespace, namespace)
+        except errors.NotFound:
+            return False
+        return True
 
     def _of_effect(self, old: DPUNodeMaintenance | None, new: DPUNodeMaintenance | None) -> Iterable[Key]:
         """An effect that has gone may have held its host in a namespace that it should leave."""

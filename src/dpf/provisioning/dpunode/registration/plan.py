@@ -23,6 +23,11 @@ from dpf.runtime.plan import Action, Apply, Delete, Finding, Patch, Plan, Severi
 DEVICES: Final = "Devices"
 DPUNODE: Final = "DPUNode"
 FORMER: Final = "Former"
+NO_NAMESPACE: Final = "NamespaceNotFound"
+LOOK_AGAIN_S: Final = 30.0
+"""Namespaces are not watched."""
+IN_USE: Final = "HostInUse"
+"""Reason of the Event that says why a host stays where it is: a Node has no condition of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,7 @@ class Snapshot:
     """`devices` are the DPUDevices that may stand for a card of the Node: by their place, or by their name.
 
     `former` are DPUNodes of the same Node in other namespaces, `occupied` those of them that are still in use.
+    `lacks_namespace`: the namespace that the Node is given to does not exist.
     """
 
     node: core.Node
@@ -39,6 +45,7 @@ class Snapshot:
     devices: tuple[DPUDevice, ...] = ()
     former: tuple[DPUNode, ...] = ()
     occupied: tuple[str, ...] = ()
+    lacks_namespace: bool = False
 
 
 def plan(snapshot: Snapshot) -> Plan:
@@ -46,6 +53,8 @@ def plan(snapshot: Snapshot) -> Plan:
     found = tuple(card for card in features.cards(snapshot.node) if not is_elsewhere(snapshot, card))
     if not found or snapshot.interface is InstallInterface.REDFISH or _is_going(snapshot):
         return Plan()
+    if snapshot.lacks_namespace:
+        return Plan(steps=(_nowhere(snapshot),), wake_after_s=LOOK_AGAIN_S)
     if snapshot.former:
         return Plan(steps=(_leaving(snapshot),))
     return Plan(steps=(
@@ -64,8 +73,17 @@ def _leaving(snapshot: Snapshot) -> Step:
     )
     waits = "; ".join(f"DPUNode {key} still has DPUs, or an effect on the host" for key in snapshot.occupied)
     message = f"{where}: {waits or 'the former DPUNode is going'}. Next step: delete the DPUs there"
-    finding = Finding(severity=Severity.BLOCKED, message=message)
+    finding = Finding(severity=Severity.BLOCKED, message=message, event=IN_USE if waits else None)
     return Step(name=FORMER, actions=gone, findings=(finding,))
+
+
+def _nowhere(snapshot: Snapshot) -> Step:
+    """It stays where it is until there is a place for it."""
+    message = (
+        f"Node {snapshot.node.metadata.name} is given to namespace {snapshot.namespace}, which does not exist. Next "
+        "step: create it, or correct the label of the Node"
+    )
+    return Step(name=FORMER, findings=(Finding(severity=Severity.BLOCKED, message=message, event=NO_NAMESPACE),))
 
 
 def known(snapshot: Snapshot, card: Card) -> DPUDevice | None:
