@@ -162,12 +162,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (errors.LocalError, OSError) as error:
         _log(f"cannot serve charts on {given.address}:{given.port}: {error}")
         return 1
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopping = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)  # before a thread exists, so that none comes unseen
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 60.0}, daemon=True).start()
     _log(f"serving {given.dir} on https://{given.address}:{server.server_port}{PATH_PREFIX}")
-    stopped.wait()
+    signal.sigwait(stopping)
     server.server_close()
     return 0
 

@@ -34,6 +34,7 @@ TOLD_VARIABLES = (
     "LISTEN_ADDRESS", "DPF_VOLUME_ROOT", "LANG",
 )
 _ANY_ADDRESS = ""
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class SettingsError(Exception):
@@ -140,14 +141,14 @@ def main() -> int:
     except (SettingsError, OSError) as error:
         print(f"dummydpuservice: cannot start: {error}", file=sys.stderr)  # noqa: T201 - a container's log
         return 1
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    # Blocked here, before a thread exists, and taken below: a handler of Python's runs only once the main thread
+    # wakes, so a signal that comes just before it starts to wait would not be seen.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     for server in servers:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 60.0}, daemon=True).start()
     where = ", ".join(f"{type(server).__name__.lstrip('_')} {server.server_address}" for server in servers)
     print(f"dummydpuservice: serving on {where}", flush=True)  # noqa: T201 - a container's log
-    stopped.wait()
+    signal.sigwait(_STOPPING)
     for server in servers:
         server.server_close()
     print("dummydpuservice: stopped", flush=True)  # noqa: T201 - a container's log
