@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,12 +36,16 @@ class World:
         return ProcessSpec(**{**values, **changes})  # type: ignore[arg-type]
 
     def script(self, name: str, text: str, **changes: object) -> Process:
-        """Start a shell script and return when it has said that it is ready."""
+        """Start a shell script and return when it has said that it is ready, and its child is what it will be."""
         fifo = self.folder / f"{name}.fifo"
         os.mkfifo(fifo)
         program = ("/bin/sh", "-c", f"{text}; sleep 300 & echo ready > {fifo}; wait")
         started = self.supervisor.ensure(self.spec(name, program, **changes)).process
         assert fifo.read_text() == "ready\n"
+        deadline = time.monotonic() + 10
+        while not any(line.endswith(" sleep") for line in self.living()):  # forked, but not yet its program
+            assert time.monotonic() < deadline, self.living()
+            time.sleep(0.01)
         return started
 
     def living(self) -> list[str]:
