@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,12 +42,25 @@ async def silence_of(rig: Rig, card: Card | None = None) -> Silence:
 
 
 @asynccontextmanager
-async def listening(answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]) -> AsyncIterator[int]:
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+async def listening(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """The port of somebody who answers every connection like this. Nobody may connect any more at its end."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await answer(reader, writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 def connections_to(port: int) -> int:
@@ -169,7 +182,7 @@ async def test_something_that_takes_the_connection_and_says_nothing_is_unreachab
         await reader.read()
         writer.close()
 
-    async with a_rig(tmp_path, connect_s=0.3) as rig, listening(hang) as port:
+    async with listening(hang) as port, a_rig(tmp_path, connect_s=0.3) as rig:
         silence = await silence_of(rig, replace(rig.at(), port=port))
 
         assert silence.cause is Cause.UNREACHABLE
@@ -182,7 +195,7 @@ async def test_something_that_is_no_dms_is_unreadable(tmp_path: Path) -> None:
         await writer.drain()
         writer.close()
 
-    async with a_rig(tmp_path) as rig, listening(greet) as port:
+    async with listening(greet) as port, a_rig(tmp_path) as rig:
         silence = await silence_of(rig, replace(rig.at(), port=port))
 
         assert silence.cause is Cause.UNREADABLE
